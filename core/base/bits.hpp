@@ -38,9 +38,9 @@ template <typename F>
 
 /// True when the fields tile a word of `Width` bits: no gap, no overlap.
 template <unsigned Width, typename... Fields>
+  requires(Width >= 1 && Width <= 64)
 [[nodiscard]] consteval bool covers_exactly() {
-  constexpr std::uint64_t full =
-      Width == 64 ? ~std::uint64_t{0} : ((std::uint64_t{1} << Width) - 1);
+  constexpr std::uint64_t full = ~std::uint64_t{0} >> (64 - Width);
   const unsigned bits = (Fields::kWidth + ... + 0U);
   const std::uint64_t all = (Fields::kMask | ... | std::uint64_t{0});
   return bits == Width && all == full;

@@ -9,6 +9,12 @@ class Clock {
  public:
   /// Monotonic nanoseconds from an arbitrary start. In sim every call advances time, so a wait always ends.
   virtual std::uint64_t now_ns() = 0;
+  /// Returns at least `ns` later. Where the machine can sleep, it does.
+  virtual void wait(std::uint64_t ns) {
+    const std::uint64_t end = now_ns() + ns;
+    while (now_ns() < end) {
+    }
+  }
 
  protected:
   ~Clock() = default;
