@@ -17,6 +17,10 @@ set(PENSTOCK_FREESTANDING_FLAGS -ffreestanding -mgeneral-regs-only -mno-outline-
     -fno-stack-protector -fno-asynchronous-unwind-tables)
 set(PENSTOCK_FREESTANDING_CXX_FLAGS -fno-exceptions -fno-rtti -fno-threadsafe-statics -fno-use-cxa-atexit)
 
+if(PENSTOCK_FUZZ)
+  add_custom_target(fuzzers COMMENT "every fuzz target")
+endif()
+
 function(penstock_flags target)
   target_compile_options(${target} PRIVATE ${PENSTOCK_WARNINGS}
       $<$<COMPILE_LANGUAGE:CXX>:${PENSTOCK_CXX_WARNINGS}>)
@@ -65,6 +69,7 @@ function(penstock_component name)
       target_link_options(${stem} PRIVATE -fsanitize=fuzzer)
       target_link_libraries(${stem} PRIVATE ${lib} ${C_TEST_DEPS})
       set_target_properties(${stem} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/fuzzers)
+      add_dependencies(fuzzers ${stem})
     endforeach()
   endif()
   if(PENSTOCK_BENCH AND C_BENCHMARKS)

@@ -3,6 +3,7 @@
 #include "core/base/address.hpp"
 #include "core/base/bits.hpp"
 #include "core/base/bytes.hpp"
+#include "core/base/chacha.hpp"
 #include "core/base/ids.hpp"
 #include "core/base/lock.hpp"
 #include "core/base/result.hpp"
@@ -70,6 +71,16 @@ TEST(Result, TryHandsErrorsUp) {
   EXPECT_EQ(quarter(12).value(), 3);
   EXPECT_EQ(quarter(6).error(), fail(Code::kOutOfRange, 3));
   EXPECT_EQ(describe(Code::kNoReset), "device cannot be reset");
+}
+
+// RFC 8439 2.3.2, whose nonce 00:00:00:09:00:00:00:4a:00:00:00:00 is this stream.
+TEST(ChaCha, GivesTheBlockOfTheStandard) {
+  Seed key;
+  for (unsigned i = 0; i < key.size(); ++i) key[i] = static_cast<std::uint8_t>(i);
+  const auto block = chacha20_block(key, 0x4a00'0000'0900'0000, 1);
+  EXPECT_EQ(load_le(block, 0, 8), 0x15593bd1e4e7f110u);
+  EXPECT_EQ(load_le(block, 56, 8), 0x4e3c50a2e883d0cbu);
+  EXPECT_NE(chacha20_block(key, 1, 1), block);
 }
 
 }  // namespace

@@ -1,0 +1,105 @@
+#include "core/iommu/smmuv3/command_queue.hpp"
+
+#include <atomic>
+
+#include "core/base/text.hpp"
+#include "core/hw/smmuv3/registers.hpp"
+
+namespace penstock::iommu::smmuv3 {
+
+namespace hw = penstock::hw::smmuv3;
+namespace cons = hw::cmdq_cons;
+
+namespace {
+
+constexpr unsigned kMaxSkips = 4;  // a second illegal command in one batch is a bug, a fifth is a broken SMMU
+
+}  // namespace
+
+Status CommandQueue::init(port::Mmio& registers, port::PhysMem& memory, port::Clock& clock,
+                          mem::PagePool& pool, port::Log& log, unsigned log2_limit,
+                          std::uint64_t wait_ns) {
+  log2_ = log2_limit < kLog2Entries ? log2_limit : kLog2Entries;
+  const std::uint64_t bytes = std::uint64_t{hw::kCommandBytes} << log2_;
+  base_ = TRY(pool.take(bytes, bytes));
+  registers_ = &registers;
+  memory_ = &memory;
+  clock_ = &clock;
+  log_ = &log;
+  wait_ns_ = wait_ns;
+  return {};
+}
+
+void CommandQueue::program() {
+  std::uint64_t base = with<hw::queue_base::LOG2SIZE>(base_.value() & hw::queue_base::ADDR::kMask,
+                                                      log2_);
+  registers_->write64(hw::kCmdqBase, with<hw::queue_base::HINT>(base, 1));
+  registers_->write32(hw::kCmdqProd, 0);
+  registers_->write32(hw::kCmdqCons, 0);
+  produced_ = 0;
+}
+
+/// Indices count modulo twice the queue's size: the bit above the index is the wrap bit.
+std::uint32_t CommandQueue::wrap(std::uint32_t index) const {
+  return index & static_cast<std::uint32_t>(low_mask(log2_ + 1));
+}
+
+void CommandQueue::put(const hw::Command& command) {
+  const std::uint64_t slot = produced_ & low_mask(log2_);
+  auto* words = reinterpret_cast<std::uint64_t*>(
+      memory_->map(base_ + slot * hw::kCommandBytes, hw::kCommandBytes));
+  for (std::size_t i = 0; i < command.size(); ++i) {
+    std::atomic_ref<std::uint64_t>(words[i]).store(command[i], std::memory_order_relaxed);
+  }
+  memory_->make_observable(base_ + slot * hw::kCommandBytes, hw::kCommandBytes);
+  produced_ = wrap(produced_ + 1);
+}
+
+Status CommandQueue::issue(std::span<const hw::Command> batch) {
+  if (batch.size() > kMaxBatch) return fail(Code::kOutOfRange, batch.size());
+  // Commands that an earlier call gave up on may not be overwritten: the queue is dead until the SMMU has drained it.
+  if (get<cons::RD>(registers_->read32(hw::kCmdqCons)) != produced_) {
+    return fail(Code::kTimeout, hw::kCmdqCons);
+  }
+  for (const hw::Command& command : batch) put(command);
+  put(hw::sync());
+  registers_->write32(hw::kCmdqProd, produced_);
+
+  skips_left_ = kMaxSkips;
+  Status result;
+  port::Deadline deadline(*clock_, wait_ns_);
+  for (;;) {
+    // CONS passes a CMD_SYNC only when it and everything before it has completed (IHI 0070, 4.7).
+    if (get<cons::RD>(registers_->read32(hw::kCmdqCons)) == produced_) return result;
+    if (Status ok = recover(); !ok) result = ok;
+    if (skips_left_ == 0) return result;
+    if (deadline.expired()) return fail(Code::kTimeout, hw::kCmdqCons);
+  }
+}
+
+/// After an error the SMMU stands at the bad command until GERRORN says that we have seen it; what stands there then is
+/// fetched again. CMD_SYNC in its place does nothing that was not asked for (IHI 0070, 7.1).
+Status CommandQueue::recover() {
+  const std::uint32_t acknowledged = registers_->read32(hw::kGerrorN);
+  const std::uint32_t active = registers_->read32(hw::kGerror) ^ acknowledged;
+  if (get<hw::gerror::CMDQ_ERR>(active) == 0) return {};
+
+  const std::uint32_t where = registers_->read32(hw::kCmdqCons);
+  Text<96> message;
+  message.text("smmu: command rejected, CMDQ_CONS ").hex(where, 8);
+  log_->line(port::Severity::kError, message.view());
+
+  // A failed fetch is tried again as it stands; anything else would be rejected again.
+  if (get<cons::ERR>(where) != cons::kErrAbort) {
+    const std::uint32_t resume = produced_;
+    produced_ = static_cast<std::uint32_t>(get<cons::RD>(where));
+    put(hw::sync());
+    produced_ = resume;
+  }
+  if (skips_left_ != 0) --skips_left_;
+  registers_->write32(hw::kGerrorN,
+                      acknowledged ^ static_cast<std::uint32_t>(hw::gerror::CMDQ_ERR::kMask));
+  return fail(Code::kHardwareError, where);
+}
+
+}  // namespace penstock::iommu::smmuv3

@@ -1,0 +1,131 @@
+// The configuration as the hypervisor receives it: domains, what each owns, and where its payloads
+// lie in the bundle.
+//
+// The host tool has checked all of this before; the hypervisor does not rely on it and parse()
+// validates again. What only the board can tell (is there such a CPU, such memory, an IOMMU) is
+// judge()'s, per domain, so that one wrong domain does not keep the others from starting. Whether a
+// device exists and can be reset is found out by core/pci at assignment.
+//
+// Boot only, single-threaded; nothing here allocates. Texts are views into the bundle, which stays
+// where it is.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "core/base/address.hpp"
+#include "core/base/ids.hpp"
+#include "core/base/result.hpp"
+#include "core/base/static_vector.hpp"
+#include "core/base/text.hpp"
+#include "core/manifest/board.hpp"
+
+namespace penstock::manifest {
+
+inline constexpr std::size_t kMaxDomains = 8;
+inline constexpr std::size_t kMaxCpusPerDomain = 8;
+inline constexpr std::size_t kMaxDevicesPerDomain = 16;
+inline constexpr std::size_t kMaxExtraCapabilities = 16;   // of all devices together
+inline constexpr std::size_t kMaxCapabilityRegisters = 4;  // of one: those with rules of their own
+inline constexpr std::size_t kMaxName = 31;
+inline constexpr std::size_t kMaxCommandLine = 1024;
+inline constexpr std::uint64_t kMemoryGranule = 2 * kMiB;
+inline constexpr std::uint64_t kMaxMemory =
+    255 * kGiB;  // guest RAM ends below the virtual ECAM window
+inline constexpr std::uint64_t kMaxAddress = std::uint64_t{1} << 48;
+inline constexpr unsigned kMaxCpuNumber = 255;
+
+/// A payload in the bundle: bytes [offset, offset + size) from the bundle's start. size 0: there is
+/// none.
+struct Blob {
+  std::uint64_t offset = 0;
+  std::uint64_t size = 0;
+  std::uint32_t first_page_crc = 0;
+  std::uint32_t last_page_crc = 0;
+  std::uint32_t crc = 0;  // of the whole payload; not checked at boot (bundle.hpp)
+};
+
+/// One 32-bit register of an extra capability that is more than a read-only copy.
+struct CapabilityRegister {
+  std::uint16_t offset = 0;  // bytes from the capability's start, multiple of 4
+  bool live = false;  // read from the hardware each time, not from the copy made at assignment
+  std::uint32_t write = 0;  // bits that a guest may write through to the device
+  std::uint32_t w1c = 0;    // of these, bits that a written 1 clears: never written back as read
+};
+
+/// A capability beyond the built-in allow-list that one device may show. Registers not named are a
+/// read-only copy.
+struct ExtraCapability {
+  std::uint16_t id = 0;
+  bool extended = false;     // in the list that starts at 0x100
+  std::uint16_t length = 0;  // bytes with the header, multiple of 4
+  StaticVector<CapabilityRegister, kMaxCapabilityRegisters> registers;
+};
+
+struct DeviceConfig {
+  HostBdf host;
+  GuestBdf guest;  // bus 0 of the domain, never 00:00.0
+  bool accept_no_reset = false;
+  bool accept_insecure = false;  // no IOMMU, shared isolation group, doorbell without sender check
+  std::uint8_t first_capability = 0;  // in Manifest::capabilities; see Manifest::capabilities_of()
+  std::uint8_t capability_count = 0;
+};
+
+enum class AfterStop : std::uint8_t { kStop, kRestart };
+
+struct DomainConfig {
+  std::array<char, kMaxName + 1> name{};           // zero-terminated; letters, digits, '-', '_'
+  StaticVector<CpuIndex, kMaxCpusPerDomain> cpus;  // physical; the n-th is virtual CPU n
+  std::uint64_t memory_bytes = 0;                  // multiple of 2 MiB
+  std::optional<Hpa> memory_base;                  // absent: the hypervisor chooses
+  Blob kernel;                                     // an arm64 Image
+  Blob initrd;                                     // size 0: none
+  std::string_view cmdline;                        // printable ASCII, up to kMaxCommandLine bytes
+  StaticVector<DeviceConfig, kMaxDevicesPerDomain> devices;
+  bool autostart = true;
+  AfterStop on_reboot = AfterStop::kRestart;
+  AfterStop on_crash = AfterStop::kStop;
+
+  [[nodiscard]] std::string_view name_view() const { return {name.data()}; }
+  [[nodiscard]] std::string_view cmdline_view() const { return cmdline; }
+};
+
+struct Manifest {
+  std::string_view board;  // the board that the host tool checked against; for messages
+  StaticVector<DomainConfig, kMaxDomains> domains;
+  StaticVector<ExtraCapability, kMaxExtraCapabilities> capabilities;
+
+  /// The extra capabilities of one device of this manifest (S3.34).
+  [[nodiscard]] std::span<const ExtraCapability> capabilities_of(const DeviceConfig& device) const {
+    return {capabilities.begin() + device.first_capability, device.capability_count};
+  }
+};
+
+/// What is wrong, for a person: `text` is a whole clause that says what to change, `value` the
+/// number it is about.
+struct Problem {
+  Code code = Code::kOk;
+  std::optional<DomainId> domain;
+  std::string_view text;
+  std::uint64_t value = 0;
+};
+
+/// Reads and validates `bundle` (bundle.hpp), which must start 8-byte aligned and may be longer
+/// than the bundle says. Offsets in `manifest` count from bundle.data(). On an error `manifest` is
+/// unspecified and `problem` says what is wrong: kMisaligned, kBadVersion, kBadChecksum,
+/// kBadManifest, kOverlap, kAlreadyExists, kOutOfRange, kTableFull. `manifest` (about 5 KiB)
+/// belongs into static storage rather than on a boot stack.
+Status parse(std::span<const std::uint8_t> bundle, Manifest& manifest, Problem& problem);
+
+/// Can `board` run this domain? Checks CPUs, fixed memory, and that a domain with devices has a
+/// host bridge, and an IOMMU and an ITS unless the configuration accepts for each of the devices
+/// that there is none (H7, S0.22). kNotFound, kOutOfRange, kUnsupported, kNoIsolation.
+Status judge(const Manifest& manifest, DomainId domain, const Board& board, Problem& problem);
+
+/// Writes "domain net: memory must be a multiple of 2 MiB (0x100000)".
+void describe(const Problem& problem, const Manifest& manifest, TextWriter& out);
+
+}  // namespace penstock::manifest

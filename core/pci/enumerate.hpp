@@ -1,0 +1,24 @@
+// Finds every function behind a host bridge and makes it reachable: bus numbers, BARs, bridge windows, where firmware
+// left them empty (QEMU without firmware leaves everything empty). Boot, single-threaded.
+#pragma once
+
+#include "core/base/result.hpp"
+#include "core/pci/ecam.hpp"
+#include "core/pci/function_info.hpp"
+
+namespace penstock::pci {
+
+/// An outbound window of the host bridge: bus address `bus` is CPU address `host`. size 0: none.
+struct HostWindow {
+  std::uint64_t bus = 0;
+  Hpa host;
+  std::uint64_t size = 0;
+};
+
+/// Fills `inventory`. Afterwards bridges forward memory accesses and DMA, and endpoints decode memory, master nothing and
+/// raise no INTx. A BAR for which the windows have no room stays unassigned (size 0 in the inventory).
+/// kTableFull: more than kMaxFunctions, or more buses than the bridge has; what was found until then is usable.
+Status enumerate(Ecam& ecam, const HostWindow& mem32, const HostWindow& mem64,
+                 Inventory& inventory);
+
+}  // namespace penstock::pci
