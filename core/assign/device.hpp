@@ -1,0 +1,96 @@
+// A physical function and the domain that has it, if any.
+//
+// A device's life, and the function that makes each step (lifecycle.cpp):
+//
+//     kQuarantined --hand_over()--> kAssigned --take_back()--> kQuarantined
+//                        |                          |
+//                        '--- a step fails ---------'--> kQuarantined, or kBroken when it cannot be reset
+//
+//   kQuarantined  bus mastering off, stream aborts, no routes, no BAR in any table: nobody's, harmless
+//   kAssigned     one domain drives it: stream in the domain's DMA table, BARs where its guest put them
+//   kBroken       quarantined for good: it did not come back from its reset
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "core/assign/routes.hpp"
+#include "core/base/ids.hpp"
+#include "core/iommu/smmuv3.hpp"
+#include "core/mem/stage2_table.hpp"
+#include "core/msi/its.hpp"
+#include "core/msi/lpi_allocator.hpp"
+#include "core/pci/function_info.hpp"
+#include "core/port/clock.hpp"
+#include "core/port/config_space.hpp"
+#include "core/port/log.hpp"
+#include "core/port/mmio.hpp"
+#include "core/vmsi/virtual_its.hpp"
+#include "core/vpci/function.hpp"
+
+namespace penstock::assign {
+
+enum class DeviceState : std::uint8_t { kQuarantined, kAssigned, kBroken };
+
+/// What assignment acts on; one per machine.
+struct Hardware {
+  iommu::Smmu* smmu = nullptr;
+  msi::Its* its = nullptr;
+  msi::LpiAllocator* lpis = nullptr;
+  LpiRoutes* routes = nullptr;
+  port::Clock* clock = nullptr;
+  port::Log* log = nullptr;
+};
+
+/// The domain's side; outlives its devices' assignment.
+struct Owner {
+  DomainId id;
+  std::string_view name;
+  mem::Stage2Table* cpu_table = nullptr;
+  // What devices see: the domain's RAM, and for those whose guest has switched MSI or MSI-X on, the doorbell too (S0.19).
+  iommu::DmaContext dma;
+  iommu::DmaContext dma_with_doorbell;
+  vmsi::VirtualIts* its = nullptr;
+  std::array<vpci::Window, 2> bar_windows{};
+  Gpa doorbell_page;  // where the guest's devices send their messages
+  std::array<CpuIndex, vmsi::kMaxVcpus> cpus{};
+};
+
+/// Where in a domain the device appears and what its configuration accepts.
+struct Placement {
+  GuestBdf guest;
+  bool accept_no_reset = false;
+  std::span<const vpci::ExtraCapability> extra{};  // shown beside the policy's own list (S3.34); outlives the device
+};
+
+struct Device {
+  DeviceState state = DeviceState::kQuarantined;
+  std::uint8_t index = 0;  // in the machine's table of devices
+  pci::FunctionInfo info;
+  port::ConfigSpace* config = nullptr;
+  std::array<port::Mmio*, hw::pci::kBarCount> bars{};
+  StreamId stream;
+  DeviceId device_id;
+  Placement placement;
+  unsigned domain = 0;  // that it is meant for, by DomainId
+  vpci::VirtualFunction view;
+
+  HostLpi first_lpi;       // of `vectors` consecutive ones: event k is LPI first + k
+  HostLpi stray_lpi;       // every other event of this device
+  unsigned vectors = 0;
+  bool doorbell_open = false;
+  std::array<CpuIndex, vpci::kMaxVectors> vector_cpu{};  // where the physical ITS sends event k
+  std::array<bool, hw::pci::kBarCount> bar_mapped{};
+  std::uint64_t strays = 0;  // forged messages seen
+  std::uint64_t faults = 0;  // accesses that the IOMMU stopped
+  std::atomic<std::uint64_t> interrupts{0};  // messages delivered
+
+  [[nodiscard]] GuestDeviceId guest_device_id() const {
+    return GuestDeviceId(placement.guest.value());  // the guest's msi-map is the identity
+  }
+};
+
+}  // namespace penstock::assign

@@ -1,0 +1,217 @@
+#include "core/assign/lifecycle.hpp"
+
+#include "core/assign/messages.hpp"
+#include "core/base/text.hpp"
+#include "core/hw/pci/config.hpp"
+#include "core/pci/reset.hpp"
+
+namespace penstock::assign {
+namespace {
+
+using Kind = vpci::Effect::Kind;
+
+void say(const Hardware& hw, port::Severity severity, const Owner& owner, const Device& device,
+         std::string_view what, Error why) {
+  Text<200> line;
+  line.text(owner.name).text(": ").bdf(device.info.bdf.value()).text(": ").text(what).text(": ");
+  line.text(describe(why.code)).text(" (").hex(why.arg).ch(')');
+  hw.log->line(severity, line.view());
+}
+
+void set_bus_master(Device& device, bool on) {
+  std::uint64_t command = device.config->read(hw::pci::kCommand, 2);
+  command = with<hw::pci::command::BusMaster>(command, on ? 1 : 0);
+  device.config->write(hw::pci::kCommand, 2, static_cast<std::uint32_t>(command));
+}
+
+void map_bar(const Hardware& hw, const Owner& owner, Device& device, unsigned bar, Gpa gpa) {
+  const vpci::BarView view = device.view.bar(bar);
+  const vpci::PageRanges ranges = device.view.mappable(bar);
+  for (std::size_t i = 0; i < ranges.size(); ++i) {
+    const Status mapped =
+        owner.cpu_table->map(gpa + ranges[i].offset, view.host + ranges[i].offset, ranges[i].size,
+                             mem::Stage2Attributes::device());
+    if (mapped) continue;
+    say(hw, port::Severity::kWarning, owner, device, "a BAR is not mapped", mapped.error());
+    while (i != 0) {
+      --i;
+      (void)owner.cpu_table->unmap(gpa + ranges[i].offset, ranges[i].size);
+    }
+    return;
+  }
+  device.bar_mapped[bar] = true;
+}
+
+void unmap_bar(const Owner& owner, Device& device, unsigned bar, Gpa gpa) {
+  if (!device.bar_mapped[bar]) return;
+  for (const vpci::PageRange& range : device.view.mappable(bar)) {
+    (void)owner.cpu_table->unmap(gpa + range.offset, range.size);
+  }
+  device.bar_mapped[bar] = false;
+}
+
+vpci::FunctionFacts facts_of(Device& device) {
+  vpci::FunctionFacts facts;
+  for (std::size_t i = 0; i < facts.bars.size(); ++i) {
+    const pci::Bar& bar = device.info.bars[i];
+    facts.bars[i] = {bar.host, bar.size, bar.io, bar.is64, bar.prefetchable, Gpa(0)};
+  }
+  facts.hw = device.config;
+  return facts;
+}
+
+Status reset(const Hardware& hw, Device& device) {
+  return pci::reset_function(device.info, *device.config, *hw.clock);
+}
+
+Status map_messages(const Hardware& hw, const Owner& owner, Device& device) {
+  const msi::DeviceEvents events{device.vectors, device.first_lpi, device.stray_lpi};
+  TRY(hw.its->map_device(device.device_id, events, owner.cpus[0]));
+  Status mapped = hw.its->map_events(device.device_id, owner.cpus[0]);
+  for (unsigned k = 0; mapped && k < device.vectors; ++k) {
+    mapped = hw.its->configure(HostLpi(device.first_lpi.value() + k), true);
+    device.vector_cpu[k] = owner.cpus[0];
+  }
+  if (!mapped) (void)hw.its->unmap_device(device.device_id);
+  return mapped;
+}
+
+/// LPIs and their events: one per vector and one for everything that the device was not given.
+Status give_messages(const Hardware& hw, const Owner& owner, Device& device) {
+  const unsigned vectors = device.view.max_vectors();
+  if (vectors == 0) return {};
+  const HostLpi first = TRY(hw.lpis->take(owner.id, vectors + 1));
+  device.vectors = vectors;
+  device.first_lpi = first;
+  device.stray_lpi = HostLpi(first.value() + vectors);
+  close_routes(hw, device);
+  hw.routes->set(device.stray_lpi, Route{Route::Kind::kStray, owner.id, VcpuIndex(0), device.index,
+                                         GuestIntId(0)});
+  const Status mapped = map_messages(hw, owner, device);
+  if (!mapped) {
+    hw.routes->set(device.stray_lpi, Route{});
+    (void)hw.lpis->give_back(owner.id, first, vectors + 1);
+    device.vectors = 0;
+    return mapped;
+  }
+  program_messages(hw, device);
+  return {};
+}
+
+void take_messages(const Hardware& hw, const Owner& owner, Device& device) {
+  if (device.vectors == 0) return;
+  close_routes(hw, device);
+  hw.routes->set(device.stray_lpi, Route{});
+  // LPIs of a device that the ITS could not unmap are lost: the hardware may still raise them.
+  if (hw.its->unmap_device(device.device_id)) {
+    (void)hw.lpis->give_back(owner.id, device.first_lpi, device.vectors + 1);
+  }
+  device.vectors = 0;
+}
+
+/// From the table without the doorbell to the one with it, through an aborting entry: a device whose interrupts have never
+/// been switched on cannot send one, nor forge one by DMA. It stays open until the device is taken back, so that a driver
+/// that changes its vectors does not lose DMA in flight.
+void open_doorbell(const Hardware& hw, const Owner& owner, Device& device) {
+  if (device.doorbell_open || device.view.kind() == vpci::MsiKind::kNone) return;
+  Status moved = hw.smmu->detach(device.stream);
+  if (moved) moved = hw.smmu->attach(device.stream, owner.dma_with_doorbell);
+  if (!moved) say(hw, port::Severity::kError, owner, device, "cannot reach the ITS", moved.error());
+  device.doorbell_open = moved.has_value();
+}
+
+}  // namespace
+
+Status quarantine(const Hardware& hw, Device& device) {
+  pci::quiesce(*device.config, device.info);
+  device.state = DeviceState::kQuarantined;
+  const Status blocked = hw.smmu->block(device.stream);
+  if (!blocked) device.state = DeviceState::kBroken;
+  return blocked;
+}
+
+Status hand_over(const Hardware& hw, const Owner& owner, Device& device) {
+  if (device.state != DeviceState::kQuarantined) {
+    return fail(Code::kBadState, static_cast<std::uint64_t>(device.state));
+  }
+  const Status was_reset = reset(hw, device);
+  if (!was_reset) {
+    if (was_reset.error().code != Code::kNoReset || !device.placement.accept_no_reset) {
+      return was_reset;
+    }
+    pci::quiesce(*device.config, device.info);
+  }
+  vpci::PolicyOptions policy;
+  policy.windows = owner.bar_windows;
+  policy.extra = device.placement.extra;
+  TRY(device.view.init(facts_of(device), policy));
+  TRY(give_messages(hw, owner, device));
+  const Status attached = hw.smmu->attach(device.stream, owner.dma);
+  if (!attached) {
+    take_messages(hw, owner, device);
+    return attached;
+  }
+  device.state = DeviceState::kAssigned;
+  return {};
+}
+
+Status take_back(const Hardware& hw, const Owner& owner, Device& device) {
+  if (device.state != DeviceState::kAssigned) return {};
+  close_routes(hw, device);
+  set_bus_master(device, false);
+  apply(hw, owner, device, device.view.reset());
+  const Status blocked = hw.smmu->block(device.stream);
+  pci::quiesce(*device.config, device.info);
+  const Status was_reset = reset(hw, device);
+  take_messages(hw, owner, device);
+  device.state = DeviceState::kQuarantined;
+  device.doorbell_open = false;
+  if (!blocked) {
+    device.state = DeviceState::kBroken;
+    say(hw, port::Severity::kError, owner, device, "its DMA could not be cut off", blocked.error());
+    return blocked;
+  }
+  if (!was_reset &&
+      !(was_reset.error().code == Code::kNoReset && device.placement.accept_no_reset)) {
+    device.state = DeviceState::kBroken;
+    say(hw, port::Severity::kError, owner, device, "stays in quarantine", was_reset.error());
+    return was_reset;
+  }
+  return {};
+}
+
+Status reset_in_place(const Hardware& hw, const Owner& owner, Device& device) {
+  close_routes(hw, device);
+  const Status was_reset = reset(hw, device);
+  program_messages(hw, device);
+  if (!was_reset) say(hw, port::Severity::kWarning, owner, device, "reset failed", was_reset.error());
+  return was_reset;
+}
+
+void apply(const Hardware& hw, const Owner& owner, Device& device, const vpci::Effects& effects) {
+  for (const vpci::Effect& effect : effects) {
+    switch (effect.kind) {
+      case Kind::kUnmapBar: unmap_bar(owner, device, effect.bar, effect.gpa); break;
+      case Kind::kMapBar: map_bar(hw, owner, device, effect.bar, effect.gpa); break;
+      case Kind::kMsiEnable:
+      case Kind::kMsixEnable:
+        open_doorbell(hw, owner, device);
+        follow_enable(hw, owner, device);
+        break;
+      case Kind::kVectorChanged:
+        if (device.view.kind() == vpci::MsiKind::kMsi && effect.message) {
+          follow_enable(hw, owner, device);  // MSI may go on or off with its address
+        } else {
+          follow_vectors(hw, owner, device, effect.first, effect.count);
+        }
+        break;
+      case Kind::kBusMaster: set_bus_master(device, effect.enable); break;
+      case Kind::kHardwareWrite:
+        device.config->write(effect.offset, effect.size, effect.value);
+        break;
+      case Kind::kFunctionReset: (void)reset_in_place(hw, owner, device); break;
+    }
+  }
+}
+
+}  // namespace penstock::assign

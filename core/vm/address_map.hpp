@@ -1,0 +1,61 @@
+// A guest's view of the machine: the memory map of QEMU's `virt` board, so that images made for it run unchanged
+// (QEMU docs/system/arm/virt; hw/arm/virt.c's base_memmap gives the numbers).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "core/base/address.hpp"
+
+namespace penstock::vm {
+
+enum class Region : std::uint8_t { kDistributor, kIts, kRedistributor, kUart, kEcam };
+
+struct Window {
+  Region region;
+  Gpa base;
+  std::uint64_t size;
+};
+
+// clang-format off
+inline constexpr Gpa kGuestDistributor {0x0800'0000};  inline constexpr std::uint64_t kGuestDistributorSize = 64 * kKiB;
+inline constexpr Gpa kGuestIts         {0x0808'0000};  inline constexpr std::uint64_t kGuestItsSize = 128 * kKiB;
+inline constexpr Gpa kGuestRedist      {0x080a'0000};  inline constexpr std::uint64_t kGuestRedistStride = 128 * kKiB;
+inline constexpr Gpa kGuestUart        {0x0900'0000};  inline constexpr std::uint64_t kGuestUartSize = 4 * kKiB;
+inline constexpr Gpa kGuestMmio32      {0x1000'0000};  inline constexpr std::uint64_t kGuestMmio32Size = 0x2eff'0000;
+inline constexpr Gpa kGuestRam         {0x4000'0000};
+inline constexpr Gpa kGuestEcam        {0x40'1000'0000}; inline constexpr std::uint64_t kGuestEcamSize = 256 * kMiB;
+inline constexpr Gpa kGuestMmio64      {0x80'0000'0000}; inline constexpr std::uint64_t kGuestMmio64Size = 512 * kGiB;
+// clang-format on
+
+inline constexpr unsigned kGuestUartIntId = 33;
+/// Page that holds the virtual GITS_TRANSLATER: where the guest's devices send their messages.
+inline constexpr Gpa kGuestDoorbellPage{0x0809'0000};
+/// RAM ends below the ECAM window.
+inline constexpr std::uint64_t kGuestRamLimit = kGuestEcam.value() - kGuestRam.value();
+
+struct MmioTarget {
+  Region region;
+  std::uint64_t offset;
+};
+
+/// The emulated region that holds the whole access; nothing for an access that crosses a region's end (H13).
+[[nodiscard]] constexpr std::optional<MmioTarget> find_region(Gpa at, unsigned size,
+                                                              unsigned vcpus) {
+  const std::array<Window, 5> windows = {{
+      {Region::kDistributor, kGuestDistributor, kGuestDistributorSize},
+      {Region::kIts, kGuestIts, kGuestItsSize},
+      {Region::kRedistributor, kGuestRedist, kGuestRedistStride * vcpus},
+      {Region::kUart, kGuestUart, kGuestUartSize},
+      {Region::kEcam, kGuestEcam, kGuestEcamSize},
+  }};
+  for (const Window& window : windows) {
+    if (at >= window.base && fits(at - window.base, size, window.size)) {
+      return MmioTarget{window.region, at - window.base};
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace penstock::vm

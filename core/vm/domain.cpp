@@ -1,0 +1,194 @@
+#include "core/vm/domain.hpp"
+
+#include "core/base/bytes.hpp"
+#include "core/vm/guest_tree.hpp"
+
+namespace penstock::vm {
+namespace {
+
+// RAM from the bottom: device tree, kernel, initial RAM disk. Firmware looks for the tree at the start of RAM.
+constexpr std::uint64_t kTreeBytes = 64 * kKiB;
+constexpr std::uint64_t kKernelOffset = 2 * kMiB;
+constexpr std::uint64_t kImageAlign = 2 * kMiB;
+
+// arm64 Image header (Linux Documentation/arch/arm64/booting).
+constexpr std::size_t kHeaderBytes = 64;
+constexpr std::size_t kTextOffsetAt = 8;
+constexpr std::size_t kImageSizeAt = 16;
+constexpr std::size_t kMagicAt = 56;
+constexpr std::uint32_t kMagic = 0x644d'5241;
+
+struct KernelPlace {
+  std::uint64_t offset;  // from the start of RAM
+  std::uint64_t bytes;   // memory that the kernel needs, at least its file
+};
+
+KernelPlace place_of(std::span<const std::uint8_t> kernel) {
+  const bool has_header =
+      kernel.size() >= kHeaderBytes && load_le(kernel, kMagicAt, 4) == kMagic;
+  if (!has_header) return {kKernelOffset, kernel.size()};
+  const std::uint64_t text_offset = load_le(kernel, kTextOffsetAt, 8);
+  const std::uint64_t image_size = load_le(kernel, kImageSizeAt, 8);
+  return {kKernelOffset + text_offset % kImageAlign,
+          image_size > kernel.size() ? image_size : kernel.size()};
+}
+
+}  // namespace
+
+Status Domain::init(const DomainParts& parts) {
+  parts_ = parts;
+  ram_bytes_ = parts.ram_bytes;
+  TRY(quota_.init(*parts.memory, parts.quota, parts.quota_bytes));
+  TRY(cpu_table_.init(quota_, *parts.memory, *parts.cpu_tlb));
+  TRY(cpu_table_.map(kGuestRam, parts.ram, parts.ram_bytes, mem::Stage2Attributes::ram()));
+  if (parts.dma_tlb != nullptr) TRY(build_dma_tables());
+  TRY(ram_.add({kGuestRam, parts.ram, parts.ram_bytes}));
+  std::array<std::uint64_t, vmsi::kMaxVcpus> affinities{};
+  for (unsigned i = 0; i < parts.vcpus && i < affinities.size(); ++i) affinities[i] = i;
+  TRY(gic_.init(parts.vcpus, affinities, ram_, *parts.kicks));
+  TRY(its_.init(gic_, ram_, devices_));
+  const LockGuard guard(uart_lock_);
+  uart_.attach(*parts.console);
+  return {};
+}
+
+Status Domain::build_dma_tables() {
+  const auto ram = mem::Stage2Attributes::dma_ram();
+  TRY(dma_table_.init(quota_, *parts_.memory, *parts_.dma_tlb));
+  TRY(dma_table_.map(kGuestRam, parts_.ram, parts_.ram_bytes, ram));
+  TRY(dma_doorbell_table_.init(quota_, *parts_.memory, *parts_.doorbell_tlb));
+  TRY(dma_doorbell_table_.map(kGuestRam, parts_.ram, parts_.ram_bytes, ram));
+  return dma_doorbell_table_.map(kGuestDoorbellPage, parts_.doorbell_page, kPageSize,
+                                 mem::Stage2Attributes::doorbell());
+}
+
+Status Domain::place(Gpa at, std::span<const std::uint8_t> bytes) {
+  if (!is_ram(at, bytes.size())) return fail(Code::kNoMemory, bytes.size());
+  TRY(ram_.write(at, bytes));
+  // The guest starts with its caches off: what it reads must be in memory.
+  parts_.memory->make_observable(TRY(ram_.translate(at)), bytes.size());
+  return {};
+}
+
+Status Domain::place_tree(std::string_view command_line, Gpa initrd, std::uint64_t initrd_bytes,
+                          const Randomness& randomness) {
+  GuestTreeConfig config;
+  config.memory_bytes = ram_bytes_;
+  config.bootargs = command_line;
+  config.has_pci = !devices_.empty();
+  config.initrd = initrd;
+  config.initrd_bytes = initrd_bytes;
+  if (randomness) {
+    config.rng_seed.emplace();
+    for (std::size_t i = 0; i < kSeedBytes; ++i) (*config.rng_seed)[i] = (*randomness)[i];
+    config.kaslr_seed = load_le(*randomness, kSeedBytes, 8);
+  }
+  for (unsigned i = 0; i < parts_.vcpus; ++i) TRY(config.mpidrs.push_back(i));
+  const Hpa home = TRY(ram_.translate(kGuestRam));
+  auto* bytes = reinterpret_cast<std::uint8_t*>(parts_.memory->map(home, kTreeBytes));
+  (void)TRY(build_guest_tree(config, {bytes, kTreeBytes}));
+  parts_.memory->make_observable(home, kTreeBytes);
+  return {};
+}
+
+Status Domain::load_images(std::span<const std::uint8_t> kernel,
+                           std::span<const std::uint8_t> initrd, std::string_view command_line,
+                           const Randomness& randomness) {
+  if (kernel.empty()) return fail(Code::kBadManifest);
+  const KernelPlace where = place_of(kernel);
+  if (!fits(where.offset, where.bytes, ram_bytes_)) return fail(Code::kNoMemory, where.bytes);
+  entry_ = kGuestRam + where.offset;
+  TRY(place(entry_, kernel));
+  Gpa initrd_at;
+  if (!initrd.empty()) {
+    initrd_at = (entry_ + where.bytes).align_up(kImageAlign);
+    TRY(place(initrd_at, initrd));
+  }
+  return place_tree(command_line, initrd_at, initrd.size(), randomness);
+}
+
+void Domain::update_uart_line() { gic_.set_spi_level(kGuestUartIntId, uart_.irq_level()); }
+
+std::optional<std::uint64_t> Domain::read(VcpuIndex from, Gpa at, unsigned size,
+                                          port::ListRegisters& own, Exit& reason) {
+  const auto target = find_region(at, size, parts_.vcpus);
+  if (!target) {
+    reason = Exit::kBar;
+    return devices_.bar_read(at, size);
+  }
+  switch (target->region) {
+    case Region::kDistributor:
+      reason = Exit::kDistributor;
+      return gic_.distributor_read(from, own, target->offset, size);
+    case Region::kRedistributor:
+      reason = Exit::kRedistributor;
+      return gic_.redistributor_read(from, own, target->offset, size);
+    case Region::kIts:
+      // A guest that waits for its commands reads GITS_CREADR: each look runs the next slice of them.
+      reason = Exit::kIts;
+      if (its_.has_pending_commands()) its_.run_commands(vmsi::VirtualIts::kCommandsPerTrap);
+      return its_.read(target->offset, size);
+    case Region::kUart: {
+      reason = Exit::kUart;
+      const LockGuard guard(uart_lock_);
+      const std::uint64_t value = uart_.read(target->offset, size);
+      update_uart_line();
+      return value;
+    }
+    case Region::kEcam:
+      reason = Exit::kConfigSpace;
+      return devices_.config_read(target->offset, size);
+  }
+  return std::nullopt;
+}
+
+bool Domain::write(VcpuIndex from, Gpa at, unsigned size, std::uint64_t value,
+                   port::ListRegisters& own, Exit& reason) {
+  const auto target = find_region(at, size, parts_.vcpus);
+  if (!target) {
+    reason = Exit::kBar;
+    return devices_.bar_write(at, size, value);
+  }
+  switch (target->region) {
+    case Region::kDistributor:
+      reason = Exit::kDistributor;
+      gic_.distributor_write(from, own, target->offset, size, value);
+      return true;
+    case Region::kRedistributor:
+      reason = Exit::kRedistributor;
+      gic_.redistributor_write(from, own, target->offset, size, value);
+      return true;
+    case Region::kIts:
+      reason = Exit::kIts;
+      its_.write(target->offset, size, value);
+      return true;
+    case Region::kUart: {
+      reason = Exit::kUart;
+      const LockGuard guard(uart_lock_);
+      uart_.write(target->offset, size, value);
+      update_uart_line();
+      return true;
+    }
+    case Region::kEcam:
+      reason = Exit::kConfigSpace;
+      devices_.config_write(target->offset, size, value);
+      return true;
+  }
+  return false;
+}
+
+void Domain::type(char c) {
+  const LockGuard guard(uart_lock_);
+  (void)uart_.push_input(c);
+  update_uart_line();
+}
+
+void Domain::stop() {
+  devices_.take_all_back();
+  its_.reset();
+  gic_.reset();
+  const LockGuard guard(uart_lock_);
+  uart_.reset();
+}
+
+}  // namespace penstock::vm

@@ -1,0 +1,46 @@
+// One physical CPU: its identity, its stack, and the virtual CPU that owns it for good.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "core/base/ids.hpp"
+#include "hypervisor/arch/aarch64/sysreg.hpp"
+
+namespace penstock {
+struct Vcpu;
+}
+
+namespace penstock::arch {
+
+inline constexpr unsigned kMaxCpus = 8;
+inline constexpr std::uint64_t kStackBytes = 16 * 1024;
+
+/// Read by secondary_cpu_entry (boot.S) with the MMU off: the order of the fields is its.
+struct CpuStart {
+  std::uint64_t ttbr0;
+  std::uint64_t tcr;
+  std::uint64_t mair;
+  std::uint64_t sctlr;
+  std::uint64_t stack_top;
+  struct Cpu* cpu;
+};
+
+struct Cpu {
+  CpuIndex index;
+  std::uint64_t affinity = 0;  // MPIDR_EL1 & kMpidrAffinityMask
+  std::uint64_t stack_top = 0;
+  std::uint64_t redistributor = 0;  // physical base of this CPU's RD_base frame
+  Vcpu* vcpu = nullptr;             // set before the CPU is started, never changed
+  std::atomic<bool> online{false};
+  std::atomic<bool> start_requested{false};  // its vCPU shall run (PSCI CPU_ON, start of a domain)
+  CpuStart start{};
+};
+
+/// The CPU that runs this. Valid once set_own_cpu() ran on it.
+inline Cpu& own_cpu() { return *reinterpret_cast<Cpu*>(PENSTOCK_READ_SYSREG(tpidr_el2)); }
+inline void set_own_cpu(Cpu& cpu) {
+  PENSTOCK_WRITE_SYSREG(tpidr_el2, reinterpret_cast<std::uintptr_t>(&cpu));
+}
+
+}  // namespace penstock::arch

@@ -1,0 +1,95 @@
+#include "hypervisor/arch/aarch64/gic_cpu.hpp"
+
+#include "hypervisor/arch/aarch64/sysreg.hpp"
+
+namespace penstock::arch {
+namespace {
+
+constexpr std::uint64_t kSreEnable = 0xf;        // SRE, DFB, DIB, Enable for EL1
+constexpr std::uint64_t kEoiModeDropOnly = 1 << 1;
+constexpr std::uint64_t kIchEnable = 1 << 0;
+constexpr std::uint64_t kIchUnderflow = 1 << 1;  // UIE: at most one list register in use
+
+}  // namespace
+
+void init_gic_cpu_interface() {
+  PENSTOCK_WRITE_SYSREG(ICC_SRE_EL2, kSreEnable);
+  context_sync();
+  PENSTOCK_WRITE_SYSREG(ICC_PMR_EL1, 0xff);
+  PENSTOCK_WRITE_SYSREG(ICC_BPR1_EL1, 0);
+  PENSTOCK_WRITE_SYSREG(ICC_CTLR_EL1, kEoiModeDropOnly);
+  PENSTOCK_WRITE_SYSREG(ICC_IGRPEN1_EL1, 1);
+  context_sync();
+}
+
+std::uint32_t acknowledge_interrupt() {
+  const std::uint64_t intid = PENSTOCK_READ_SYSREG(ICC_IAR1_EL1);
+  complete_all();  // the acknowledge is done before the device is touched (IHI 0069 4.1.2)
+  return static_cast<std::uint32_t>(intid & 0xff'ffff);
+}
+
+void drop_priority(std::uint32_t intid) {
+  PENSTOCK_WRITE_SYSREG(ICC_EOIR1_EL1, intid);
+  context_sync();
+}
+
+void deactivate(std::uint32_t intid) {
+  PENSTOCK_WRITE_SYSREG(ICC_DIR_EL1, intid);
+  context_sync();
+}
+
+void send_sgi(std::uint64_t affinity, unsigned intid) {
+  const std::uint64_t aff0 = affinity & 0xff;
+  const std::uint64_t value = ((affinity >> 32) & 0xff) << 48 | ((affinity >> 16) & 0xff) << 32 |
+                              ((affinity >> 8) & 0xff) << 16 | (aff0 / 16) << 44 |
+                              1ULL << (aff0 % 16) | static_cast<std::uint64_t>(intid) << 24;
+  complete_stores_for_cpus();  // the receiver sees what it is woken for
+  PENSTOCK_WRITE_SYSREG(ICC_SGI1R_EL1, value);
+  context_sync();
+}
+
+void reset_virtual_interface() {
+  HwListRegisters registers;
+  for (unsigned i = 0; i < registers.count(); ++i) registers.write(i, 0);
+  PENSTOCK_WRITE_SYSREG(ICH_AP0R0_EL2, 0);
+  PENSTOCK_WRITE_SYSREG(ICH_AP1R0_EL2, 0);
+  PENSTOCK_WRITE_SYSREG(ICH_VMCR_EL2, 0);
+  PENSTOCK_WRITE_SYSREG(ICH_HCR_EL2, kIchEnable);
+  context_sync();
+}
+
+unsigned HwListRegisters::count() const {
+  const auto listed = static_cast<unsigned>(PENSTOCK_READ_SYSREG(ICH_VTR_EL2) & 0x1f) + 1;
+  return listed > 16 ? 16 : listed;
+}
+
+#define PENSTOCK_EACH_LR(op) \
+  op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) op(10) op(11) op(12) op(13) op(14) op(15)
+
+std::uint64_t HwListRegisters::read(unsigned i) const {
+  switch (i) {
+#define PENSTOCK_READ_LR(n) \
+  case n: return PENSTOCK_READ_SYSREG(ICH_LR##n##_EL2);
+    PENSTOCK_EACH_LR(PENSTOCK_READ_LR)
+    default: return 0;
+  }
+}
+
+void HwListRegisters::write(unsigned i, std::uint64_t value) {
+  switch (i) {
+#define PENSTOCK_WRITE_LR(n) \
+  case n: PENSTOCK_WRITE_SYSREG(ICH_LR##n##_EL2, value); return;
+    PENSTOCK_EACH_LR(PENSTOCK_WRITE_LR)
+    default: return;
+  }
+}
+
+std::uint32_t HwListRegisters::empty_mask() const {
+  return static_cast<std::uint32_t>(PENSTOCK_READ_SYSREG(ICH_ELRSR_EL2));
+}
+
+void HwListRegisters::set_maintenance(bool underflow) {
+  PENSTOCK_WRITE_SYSREG(ICH_HCR_EL2, kIchEnable | (underflow ? kIchUnderflow : 0));
+}
+
+}  // namespace penstock::arch

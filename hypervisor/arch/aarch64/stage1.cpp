@@ -1,0 +1,141 @@
+#include "hypervisor/arch/aarch64/stage1.hpp"
+
+#include "hypervisor/arch/aarch64/sysreg.hpp"
+
+namespace penstock::arch {
+namespace {
+
+// DDI 0487 D8.3: VMSAv8-64 descriptors, 4 KiB granule; EL2 has one range of addresses and one privilege level.
+constexpr std::uint64_t kTableOrPage = 3;
+constexpr std::uint64_t kBlock = 1;
+constexpr std::uint64_t kAccessFlag = 1ULL << 10;
+constexpr std::uint64_t kInnerShareable = 3ULL << 8;
+constexpr std::uint64_t kReadOnlyBit = 1ULL << 7;
+constexpr std::uint64_t kRes1Ap1 = 1ULL << 6;
+constexpr std::uint64_t kExecuteNever = 1ULL << 54;
+constexpr std::uint64_t kAttrDevice = 0ULL << 2;
+constexpr std::uint64_t kAttrNormal = 1ULL << 2;
+constexpr std::uint64_t kAddressMask = 0x0000'ffff'ffff'f000;
+
+constexpr unsigned shift_of(unsigned level) { return 39 - 9 * level; }
+constexpr unsigned index_of(std::uint64_t va, unsigned level) {
+  return static_cast<unsigned>(va >> shift_of(level)) & 511;
+}
+
+constexpr std::uint64_t attributes(Right right) {
+  switch (right) {
+    case Right::kReadExecute: return kAttrNormal | kInnerShareable | kReadOnlyBit;
+    case Right::kReadOnly: return kAttrNormal | kInnerShareable | kReadOnlyBit | kExecuteNever;
+    case Right::kReadWrite: return kAttrNormal | kInnerShareable | kExecuteNever;
+    case Right::kDevice: return kAttrDevice | kExecuteNever;
+  }
+  return 0;
+}
+
+alignas(4096) std::uint64_t boot_root[512];
+alignas(4096) std::uint64_t boot_level1[3][512];
+unsigned boot_level1_used = 0;
+
+void map_boot_gigabyte(Hpa around, std::uint64_t bits) {
+  const std::uint64_t start = around.align_down(kGiB).value();
+  std::uint64_t& entry = boot_root[index_of(start, 0)];
+  if (entry == 0) {
+    entry = reinterpret_cast<std::uintptr_t>(&boot_level1[boot_level1_used++]) | kTableOrPage;
+  }
+  auto* level1 = reinterpret_cast<std::uint64_t*>(entry & kAddressMask);
+  std::uint64_t& block = level1[index_of(start, 1)];
+  if (block == 0) block = start | bits | kAccessFlag | kRes1Ap1 | kBlock;
+}
+
+void switch_to(std::uint64_t ttbr0, std::uint64_t sctlr) {
+  PENSTOCK_WRITE_SYSREG(mair_el2, Stage1::mair());
+  PENSTOCK_WRITE_SYSREG(tcr_el2, Stage1::tcr());
+  PENSTOCK_WRITE_SYSREG(ttbr0_el2, ttbr0);
+  complete_all();
+  context_sync();
+  asm volatile("tlbi alle2\n\tdsb sy\n\tisb" ::: "memory");
+  PENSTOCK_WRITE_SYSREG(sctlr_el2, sctlr);
+  context_sync();
+}
+
+constexpr std::uint64_t kSctlrRes1 = 0x30c5'0830;
+constexpr std::uint64_t kSctlrMmu = 1ULL << 0;
+constexpr std::uint64_t kSctlrCache = 1ULL << 2;
+constexpr std::uint64_t kSctlrStackAlign = 1ULL << 3;
+constexpr std::uint64_t kSctlrInstructionCache = 1ULL << 12;
+constexpr std::uint64_t kSctlrWxn = 1ULL << 19;
+
+}  // namespace
+
+std::uint64_t Stage1::mair() { return 0xff04; }  // 0: device-nGnRE, 1: normal, write-back
+
+std::uint64_t Stage1::tcr() {
+  const std::uint64_t pa_range = PENSTOCK_READ_SYSREG(id_aa64mmfr0_el1) & 0xf;
+  const std::uint64_t ps = pa_range > 5 ? 5 : pa_range;  // 48 bits are enough for every table here
+  return (1ULL << 31) | (1ULL << 23) | ps << 16 | 3ULL << 12 | 1ULL << 10 | 1ULL << 8 | 16;
+}
+
+std::uint64_t Stage1::sctlr() {
+  return kSctlrRes1 | kSctlrMmu | kSctlrCache | kSctlrStackAlign | kSctlrInstructionCache |
+         kSctlrWxn;
+}
+
+void enable_boot_map(Hpa image, Hpa tree) {
+  map_boot_gigabyte(image, kAttrNormal | kInnerShareable);
+  map_boot_gigabyte(tree, kAttrNormal | kInnerShareable);
+  switch_to(reinterpret_cast<std::uintptr_t>(boot_root), Stage1::sctlr() & ~kSctlrWxn);
+}
+
+void add_device_to_boot_map(Hpa device) {
+  map_boot_gigabyte(device, kAttrDevice | kExecuteNever);
+  complete_all();
+  context_sync();
+}
+
+void add_memory_to_boot_map(Hpa memory) {
+  map_boot_gigabyte(memory, kAttrNormal | kInnerShareable | kExecuteNever);
+  complete_all();
+  context_sync();
+}
+
+Status Stage1::init(mem::PagePool& pool) {
+  pool_ = &pool;
+  root_ = TRY(pool.take(kPageSize));
+  return {};
+}
+
+Result<std::uint64_t*> Stage1::descend(std::uint64_t* table, unsigned index) {
+  if (table[index] == 0) {
+    table[index] = TRY(pool_->take(kPageSize)).value() | kTableOrPage;
+  } else if ((table[index] & 3) != kTableOrPage) {
+    return fail(Code::kAlreadyExists, index);
+  }
+  return reinterpret_cast<std::uint64_t*>(table[index] & kAddressMask);
+}
+
+Status Stage1::map(Hpa start, std::uint64_t size, Right right) {
+  if (!start.is_aligned(kPageSize) || size % kPageSize != 0) {
+    return fail(Code::kMisaligned, start.value());
+  }
+  std::uint64_t va = start.value();
+  const std::uint64_t end = va + size;
+  while (va < end) {
+    auto* table = reinterpret_cast<std::uint64_t*>(root_.value());
+    unsigned level = 0;
+    for (;;) {
+      const std::uint64_t bytes = 1ULL << shift_of(level);
+      if (level != 0 && va % bytes == 0 && end - va >= bytes) break;
+      table = TRY(descend(table, index_of(va, level)));
+      ++level;
+    }
+    std::uint64_t& entry = table[index_of(va, level)];
+    if (entry != 0) return fail(Code::kAlreadyExists, va);
+    entry = va | attributes(right) | kAccessFlag | kRes1Ap1 | (level == 3 ? kTableOrPage : kBlock);
+    va += 1ULL << shift_of(level);
+  }
+  return {};
+}
+
+void Stage1::activate() const { switch_to(ttbr0(), sctlr()); }
+
+}  // namespace penstock::arch

@@ -1,0 +1,194 @@
+// From a trap to the part of the hypervisor that answers it, and back. Nothing here decides what a guest may do.
+#include "hypervisor/arch/aarch64/traps.hpp"
+
+#include "core/vm/psci.hpp"
+#include "hypervisor/arch/aarch64/context.hpp"
+#include "hypervisor/arch/aarch64/id_registers.hpp"
+#include "hypervisor/arch/aarch64/panic.hpp"
+#include "hypervisor/arch/aarch64/trap.hpp"
+#include "hypervisor/arch/aarch64/world.hpp"
+#include "hypervisor/machine.hpp"
+
+namespace penstock::arch {
+namespace {
+
+void skip_instruction() { PENSTOCK_WRITE_SYSREG(elr_el2, PENSTOCK_READ_SYSREG(elr_el2) + 4); }
+
+/// The domain did something that no machine of its kind can answer: it is stopped, with the place and the reason.
+void impossible(Vcpu& vcpu, std::string_view what, std::uint64_t value) {
+  vcpu.exits.add(vm::Exit::kImpossible);
+  Text<160> why;
+  why.text("stopped: ").text(what).ch(' ').hex(value).text(" at pc ").hex(
+      PENSTOCK_READ_SYSREG(elr_el2));
+  why.text(" on vcpu ").dec(vcpu.index.value());
+  vcpu.partition->request_stop(Partition::Stop::kCrash, why.view());
+}
+
+void handle_data_abort(Vcpu& vcpu, GuestFrame& frame, std::uint64_t esr) {
+  const Gpa at = fault_address(PENSTOCK_READ_SYSREG(hpfar_el2), PENSTOCK_READ_SYSREG(far_el2));
+  const auto access = decode_access(esr);
+  if (!access) {
+    if (vcpu.partition->domain().retry(at)) return;
+    return impossible(vcpu, "an access that cannot be emulated to address", at.value());
+  }
+  vm::Domain& domain = vcpu.partition->domain();
+  vm::Exit reason = vm::Exit::kImpossible;
+  if (access->write) {
+    const std::uint64_t value = frame.read(access->reg) & all_ones(access->size);
+    if (!domain.write(vcpu.index, at, access->size, value, vcpu.list_registers, reason)) {
+      if (domain.retry(at)) return;
+      return impossible(vcpu, "a write to an address where nothing is:", at.value());
+    }
+  } else {
+    const auto value = domain.read(vcpu.index, at, access->size, vcpu.list_registers, reason);
+    if (!value) {
+      if (domain.retry(at)) return;
+      return impossible(vcpu, "a read from an address where nothing is:", at.value());
+    }
+    frame.write(access->reg, extend(*access, *value));
+  }
+  vcpu.exits.add(reason);
+  skip_instruction();
+}
+
+void handle_firmware_call(Vcpu& vcpu, GuestFrame& frame) {
+  vcpu.exits.add(vm::Exit::kHypercall);
+  const vm::PsciCall call = vm::decode_psci(frame.x[0], frame.x[1], frame.x[2], frame.x[3]);
+  Partition& partition = *vcpu.partition;
+  using Kind = vm::PsciCall::Kind;
+  switch (call.kind) {
+    case Kind::kAnswer: frame.x[0] = static_cast<std::uint64_t>(call.answer); return;
+    case Kind::kCpuOn:
+      frame.x[0] =
+          static_cast<std::uint64_t>(partition.cpu_on(call.affinity, call.entry, call.context));
+      return;
+    case Kind::kCpuOff: partition.cpu_off(vcpu);
+    case Kind::kAffinityInfo:
+      frame.x[0] = static_cast<std::uint64_t>(partition.affinity_info(call.affinity));
+      return;
+    case Kind::kSystemOff:
+      partition.request_stop(Partition::Stop::kPowerOff, "powers off");
+      return;
+    case Kind::kSystemReset: partition.request_stop(Partition::Stop::kReset, "restarts"); return;
+  }
+}
+
+void handle_system_register(Vcpu& vcpu, GuestFrame& frame, std::uint64_t esr) {
+  const SystemRegisterAccess access = decode_system_register(esr);
+  const unsigned name = access.op0 << 14 | access.op1 << 11 | access.crn << 7 | access.crm << 3 |
+                        access.op2;
+  constexpr auto encode = [](unsigned op0, unsigned op1, unsigned crn, unsigned crm, unsigned op2) {
+    return op0 << 14 | op1 << 11 | crn << 7 | crm << 3 | op2;
+  };
+  if (name == encode(3, 0, 12, 11, 5) && !access.read) {  // ICC_SGI1R_EL1
+    vcpu.exits.add(vm::Exit::kSgi);
+    vcpu.partition->domain().gic().send_sgi(vcpu.index, frame.read(access.reg));
+    return skip_instruction();
+  }
+  if (access.op0 == 3 && access.op1 == 0 && access.crn == 0 && access.read) {
+    vcpu.exits.add(vm::Exit::kIdRegister);
+    frame.write(access.reg, guest_id_register(access.crm, access.op2));
+    return skip_instruction();
+  }
+  vcpu.exits.add(vm::Exit::kSystemRegister);
+  const bool group0_sgi = name == encode(3, 0, 12, 11, 6) || name == encode(3, 0, 12, 11, 7);
+  if (name == encode(3, 0, 1, 0, 1) || group0_sgi) {  // ACTLR_EL1; ICC_ASGI1R, ICC_SGI0R: no other group exists
+    if (access.read) frame.write(access.reg, 0);
+    return skip_instruction();
+  }
+  inject_undefined();
+}
+
+/// Work that a trap has left behind, on the vCPU's own time.
+void before_return(Vcpu& vcpu) {
+  vm::Domain& domain = vcpu.partition->domain();
+  if (domain.gic().needs_delivery(vcpu.index)) {
+    domain.gic().deliver(vcpu.index, vcpu.list_registers);
+  }
+  vcpu.partition->check(vcpu);
+}
+
+void forward_timer(Vcpu& vcpu, std::uint32_t intid) {
+  // Stays active: the guest's own deactivation reaches the physical interrupt through the list register's HW bit.
+  vcpu.exits.add(vm::Exit::kTimer);
+  vcpu.partition->domain().gic().pend_hardware_ppi(vcpu.index, intid);
+  drop_priority(intid);
+}
+
+void take_interrupt(Machine& machine, Cpu& cpu, std::uint32_t intid) {
+  Vcpu* vcpu = cpu.vcpu;
+  if (intid >= assign::kFirstLpi) {
+    drop_priority(intid);  // LPIs have no active state
+    if (vcpu != nullptr) vcpu->exits.add(vm::Exit::kMsi);
+    machine.message(cpu, HostLpi(intid));
+    return;
+  }
+  if (vcpu != nullptr && (intid == kVirtualTimerIntId || intid == kPhysicalTimerIntId)) {
+    return forward_timer(*vcpu, intid);
+  }
+  drop_priority(intid);
+  deactivate(intid);
+  if (intid == kKickSgi) {
+    if (vcpu != nullptr) vcpu->exits.add(vm::Exit::kKick);
+    return;  // before_return() or the idle loop looks at what it was for
+  }
+  if (intid == kMaintenanceIntId && vcpu != nullptr) {
+    vcpu->exits.add(vm::Exit::kMaintenance);
+    vcpu->partition->domain().gic().maintenance(vcpu->index, vcpu->list_registers);
+    return;
+  }
+  if (vcpu != nullptr) vcpu->exits.add(vm::Exit::kBoardInterrupt);
+  machine.board_interrupt(cpu, intid);
+}
+
+// A burst is taken in one trap; a storm gives the guest its turn in between (it is on its own CPU anyway).
+constexpr unsigned kInterruptsPerTrap = 8;
+
+}  // namespace
+
+void take_pending_interrupts() {
+  Cpu& cpu = own_cpu();
+  for (unsigned i = 0; i < kInterruptsPerTrap; ++i) {
+    const std::uint32_t intid = acknowledge_interrupt();
+    if (intid >= kSpuriousIntId && intid < assign::kFirstLpi) return;
+    take_interrupt(machine(), cpu, intid);
+  }
+}
+
+extern "C" void handle_guest_irq() {
+  take_pending_interrupts();
+  before_return(*own_cpu().vcpu);
+}
+
+extern "C" void handle_guest_sync(GuestFrame* frame) {
+  Vcpu& vcpu = *own_cpu().vcpu;
+  const std::uint64_t esr = PENSTOCK_READ_SYSREG(esr_el2);
+  switch (static_cast<ExceptionClass>(exception_class(esr))) {
+    case ExceptionClass::kDataAbort: handle_data_abort(vcpu, *frame, esr); break;
+    case ExceptionClass::kSystemRegister: handle_system_register(vcpu, *frame, esr); break;
+    case ExceptionClass::kHvc64: handle_firmware_call(vcpu, *frame); break;
+    case ExceptionClass::kSmc64:
+      skip_instruction();  // a trapped SMC returns to itself (DDI 0487 D1.3.2)
+      handle_firmware_call(vcpu, *frame);
+      break;
+    case ExceptionClass::kInstructionAbort:
+      if (!vcpu.partition->domain().retry(fault_address(PENSTOCK_READ_SYSREG(hpfar_el2),
+                                                        PENSTOCK_READ_SYSREG(far_el2)))) {
+        impossible(vcpu, "an instruction fetched from outside RAM, virtual address",
+                   PENSTOCK_READ_SYSREG(far_el2));
+      }
+      break;
+    default: inject_undefined(); break;
+  }
+  before_return(vcpu);
+}
+
+extern "C" void handle_guest_unexpected(GuestFrame* /*frame*/, std::uint64_t kind) {
+  // An SError taken from the guest is one that its device or memory access caused: it stays with its owner.
+  Vcpu& vcpu = *own_cpu().vcpu;
+  impossible(vcpu, kind == 2 ? "an SError, syndrome" : "an FIQ that nobody sent, syndrome",
+             PENSTOCK_READ_SYSREG(esr_el2));
+  before_return(vcpu);
+}
+
+}  // namespace penstock::arch

@@ -1,0 +1,186 @@
+// Exception vectors of EL2 (DDI 0487 D1.3).
+//
+// The hypervisor runs with everything masked and is never preempted, so ELR_EL2 and SPSR_EL2 stay in their registers
+// while a trap is handled. A frame on the CPU's own stack holds x0..x30 at 8 * n (struct GuestFrame, context.hpp).
+// An interrupt from the guest saves only what the procedure-call standard lets C++ change.
+
+#define FRAME_SIZE 256
+
+  .macro slot target
+  .balign 128
+  b     \target
+  .endm
+
+  .macro own_exception kind
+  .balign 128
+  sub   sp, sp, #FRAME_SIZE
+  stp   x0, x1, [sp, #0]
+  mov   x0, #\kind
+  b     own_exception_common
+  .endm
+
+  .section .vectors, "ax"
+  .balign 2048
+  .global exception_vectors
+exception_vectors:
+  own_exception 0                      // current EL, SP_EL0: never used
+  own_exception 1
+  own_exception 2
+  own_exception 3
+  own_exception 4                      // current EL, SP_EL2
+  own_exception 5
+  own_exception 6
+  own_exception 7
+
+  slot  guest_sync                     // lower EL, AArch64
+
+  .balign 128                          // lower EL IRQ: the hot path, all of it in this slot
+  sub   sp, sp, #FRAME_SIZE
+  stp   x0, x1, [sp, #0]
+  stp   x2, x3, [sp, #16]
+  stp   x4, x5, [sp, #32]
+  stp   x6, x7, [sp, #48]
+  stp   x8, x9, [sp, #64]
+  stp   x10, x11, [sp, #80]
+  stp   x12, x13, [sp, #96]
+  stp   x14, x15, [sp, #112]
+  stp   x16, x17, [sp, #128]
+  stp   x18, x30, [sp, #144]
+  bl    handle_guest_irq
+  ldp   x0, x1, [sp, #0]
+  ldp   x2, x3, [sp, #16]
+  ldp   x4, x5, [sp, #32]
+  ldp   x6, x7, [sp, #48]
+  ldp   x8, x9, [sp, #64]
+  ldp   x10, x11, [sp, #80]
+  ldp   x12, x13, [sp, #96]
+  ldp   x14, x15, [sp, #112]
+  ldp   x16, x17, [sp, #128]
+  ldp   x18, x30, [sp, #144]
+  add   sp, sp, #FRAME_SIZE
+  eret
+
+  slot  guest_fiq
+  slot  guest_serror
+
+  slot  guest_aarch32                  // lower EL, AArch32: HCR_EL2.RW makes EL1 64-bit; EL0 may be 32-bit
+  slot  guest_irq_aarch32
+  slot  guest_fiq
+  slot  guest_serror
+
+  .text
+  .macro save_all
+  sub   sp, sp, #FRAME_SIZE
+  stp   x0, x1, [sp, #0]
+  stp   x2, x3, [sp, #16]
+  stp   x4, x5, [sp, #32]
+  stp   x6, x7, [sp, #48]
+  stp   x8, x9, [sp, #64]
+  stp   x10, x11, [sp, #80]
+  stp   x12, x13, [sp, #96]
+  stp   x14, x15, [sp, #112]
+  stp   x16, x17, [sp, #128]
+  stp   x18, x19, [sp, #144]
+  stp   x20, x21, [sp, #160]
+  stp   x22, x23, [sp, #176]
+  stp   x24, x25, [sp, #192]
+  stp   x26, x27, [sp, #208]
+  stp   x28, x29, [sp, #224]
+  str   x30, [sp, #240]
+  .endm
+
+guest_sync:
+guest_aarch32:
+  save_all
+  mov   x0, sp
+  bl    handle_guest_sync
+restore_and_return:
+  ldp   x2, x3, [sp, #16]
+  ldp   x4, x5, [sp, #32]
+  ldp   x6, x7, [sp, #48]
+  ldp   x8, x9, [sp, #64]
+  ldp   x10, x11, [sp, #80]
+  ldp   x12, x13, [sp, #96]
+  ldp   x14, x15, [sp, #112]
+  ldp   x16, x17, [sp, #128]
+  ldp   x18, x19, [sp, #144]
+  ldp   x20, x21, [sp, #160]
+  ldp   x22, x23, [sp, #176]
+  ldp   x24, x25, [sp, #192]
+  ldp   x26, x27, [sp, #208]
+  ldp   x28, x29, [sp, #224]
+  ldr   x30, [sp, #240]
+  ldp   x0, x1, [sp, #0]
+  add   sp, sp, #FRAME_SIZE
+  eret
+
+guest_irq_aarch32:
+  save_all
+  bl    handle_guest_irq
+  b     restore_and_return
+
+guest_fiq:
+  save_all
+  mov   x0, sp
+  mov   x1, #1
+  bl    handle_guest_unexpected
+  b     restore_and_return
+
+guest_serror:
+  save_all
+  mov   x0, sp
+  mov   x1, #2
+  bl    handle_guest_unexpected
+  b     restore_and_return
+
+own_exception_common:
+  stp   x2, x3, [sp, #16]
+  stp   x4, x5, [sp, #32]
+  stp   x6, x7, [sp, #48]
+  stp   x8, x9, [sp, #64]
+  stp   x10, x11, [sp, #80]
+  stp   x12, x13, [sp, #96]
+  stp   x14, x15, [sp, #112]
+  stp   x16, x17, [sp, #128]
+  stp   x18, x19, [sp, #144]
+  stp   x20, x21, [sp, #160]
+  stp   x22, x23, [sp, #176]
+  stp   x24, x25, [sp, #192]
+  stp   x26, x27, [sp, #208]
+  stp   x28, x29, [sp, #224]
+  str   x30, [sp, #240]
+  mov   x1, sp
+  b     handle_own_exception           // panic.cpp; does not return
+
+// [[noreturn]] void enter_guest(const GuestFrame* registers, void* stack_top)
+// ELR_EL2 and SPSR_EL2 are set; the stack starts afresh so that the frames of a start do not pile up.
+  .global enter_guest
+enter_guest:
+  mov   sp, x1
+  mov   x30, x0
+  ldp   x0, x1, [x30, #0]
+  ldp   x2, x3, [x30, #16]
+  ldp   x4, x5, [x30, #32]
+  ldp   x6, x7, [x30, #48]
+  ldp   x8, x9, [x30, #64]
+  ldp   x10, x11, [x30, #80]
+  ldp   x12, x13, [x30, #96]
+  ldp   x14, x15, [x30, #112]
+  ldp   x16, x17, [x30, #128]
+  ldp   x18, x19, [x30, #144]
+  ldp   x20, x21, [x30, #160]
+  ldp   x22, x23, [x30, #176]
+  ldp   x24, x25, [x30, #192]
+  ldp   x26, x27, [x30, #208]
+  ldp   x28, x29, [x30, #224]
+  mov   x30, xzr
+  eret
+
+// [[noreturn]] void restart_on_stack(void* stack_top, void (*function)(void*), void* argument)
+  .global restart_on_stack
+restart_on_stack:
+  mov   sp, x0
+  mov   x0, x2
+  mov   x29, xzr
+  mov   x30, xzr
+  br    x1

@@ -1,0 +1,148 @@
+#include "hypervisor/arch/aarch64/world.hpp"
+
+#include "hypervisor/arch/aarch64/context.hpp"
+#include "hypervisor/arch/aarch64/gic_cpu.hpp"
+#include "hypervisor/arch/aarch64/sysreg.hpp"
+
+namespace penstock::arch {
+namespace {
+
+// HCR_EL2 (DDI 0487 D19.2.48).
+// clang-format off
+constexpr std::uint64_t kHcr = 1ULL << 0     // VM: stage 2 on
+                             | 1ULL << 1     // SWIO: set/way invalidate also cleans
+                             | 1ULL << 3     // FMO
+                             | 1ULL << 4     // IMO: interrupts are ours, the guest gets virtual ones
+                             | 1ULL << 5     // AMO
+                             | 1ULL << 10    // BSU: barriers reach the inner shareable domain
+                             | 1ULL << 18    // TID3: identification registers are filtered
+                             | 1ULL << 19    // TSC: firmware is ours; SMC is answered like HVC
+                             | 1ULL << 20    // TIDCP: implementation-defined registers trap
+                             | 1ULL << 21    // TACR: auxiliary control traps
+                             | 1ULL << 31    // RW: EL1 is AArch64
+                             | 1ULL << 40    // APK, API: pointer authentication is the guest's
+                             | 1ULL << 41;
+constexpr std::uint64_t kCptr = 0x32ff       // RES1
+                              | 1ULL << 8    // TZ: SVE traps
+                              | 1ULL << 12   // TSM: SME traps
+                              | 1ULL << 20   // TTA: trace registers trap
+                              | 1ULL << 30;  // TAM: activity monitors trap
+constexpr std::uint64_t kCnthct = 3;         // EL1PCTEN, EL1PCEN: both timers are the guest's, the CPU is its own
+constexpr std::uint64_t kMdcrHpmd = 1ULL << 17;  // no counting at EL2
+constexpr std::uint64_t kVtcr = 1ULL << 31   // RES1
+                              | 2ULL << 16   // PS: 40 bits
+                              | 3ULL << 12   // SH0: inner shareable
+                              | 1ULL << 10   // ORGN0: write-back
+                              | 1ULL << 8    // IRGN0: write-back
+                              | 1ULL << 6    // SL0: start at level 1
+                              | 24;          // T0SZ: 40-bit IPA
+constexpr std::uint64_t kSctlrEl1Reset = 0x30d0'0800;  // MMU and caches off, RES1 bits
+constexpr std::uint64_t kSpsrEl1hMasked = 0x3c5;
+// clang-format on
+
+std::uint64_t vttbr(Hpa root, Vmid vmid) {
+  return root.value() | static_cast<std::uint64_t>(vmid.value()) << 48;
+}
+
+void reset_el1() {
+  PENSTOCK_WRITE_SYSREG(sctlr_el1, kSctlrEl1Reset);
+  PENSTOCK_WRITE_SYSREG(cpacr_el1, 0);
+  PENSTOCK_WRITE_SYSREG(ttbr0_el1, 0);
+  PENSTOCK_WRITE_SYSREG(ttbr1_el1, 0);
+  PENSTOCK_WRITE_SYSREG(tcr_el1, 0);
+  PENSTOCK_WRITE_SYSREG(mair_el1, 0);
+  PENSTOCK_WRITE_SYSREG(vbar_el1, 0);
+  PENSTOCK_WRITE_SYSREG(esr_el1, 0);
+  PENSTOCK_WRITE_SYSREG(far_el1, 0);
+  PENSTOCK_WRITE_SYSREG(elr_el1, 0);
+  PENSTOCK_WRITE_SYSREG(spsr_el1, 0);
+  PENSTOCK_WRITE_SYSREG(sp_el1, 0);
+  PENSTOCK_WRITE_SYSREG(sp_el0, 0);
+  PENSTOCK_WRITE_SYSREG(tpidr_el0, 0);
+  PENSTOCK_WRITE_SYSREG(tpidrro_el0, 0);
+  PENSTOCK_WRITE_SYSREG(tpidr_el1, 0);
+  PENSTOCK_WRITE_SYSREG(contextidr_el1, 0);
+  PENSTOCK_WRITE_SYSREG(par_el1, 0);
+  PENSTOCK_WRITE_SYSREG(mdscr_el1, 0);
+  PENSTOCK_WRITE_SYSREG(cntkctl_el1, 0);
+}
+
+}  // namespace
+
+void quiet_timers() {
+  PENSTOCK_WRITE_SYSREG(cntv_ctl_el0, 0);
+  PENSTOCK_WRITE_SYSREG(cntp_ctl_el0, 0);
+  context_sync();
+}
+
+void prepare_world(const WorldConfig& world, Gpa entry) {
+  reset_el1();
+  quiet_timers();
+  PENSTOCK_WRITE_SYSREG(cntvoff_el2, 0);
+  PENSTOCK_WRITE_SYSREG(cnthctl_el2, kCnthct);
+  PENSTOCK_WRITE_SYSREG(vpidr_el2, PENSTOCK_READ_SYSREG(midr_el1));
+  PENSTOCK_WRITE_SYSREG(vmpidr_el2, 1ULL << 31 | world.virtual_affinity);
+  PENSTOCK_WRITE_SYSREG(vtcr_el2, kVtcr);
+  PENSTOCK_WRITE_SYSREG(vttbr_el2, vttbr(world.stage2_root, world.vmid));
+  PENSTOCK_WRITE_SYSREG(cptr_el2, kCptr);
+  PENSTOCK_WRITE_SYSREG(hstr_el2, 0);
+  const std::uint64_t counters = (PENSTOCK_READ_SYSREG(pmcr_el0) >> 11) & 0x1f;
+  PENSTOCK_WRITE_SYSREG(mdcr_el2, kMdcrHpmd | counters);
+  PENSTOCK_WRITE_SYSREG(hcr_el2, kHcr);
+  reset_virtual_interface();
+  context_sync();
+  asm volatile("tlbi vmalls12e1is\n\tdsb ish\n\tic iallu\n\tdsb ish\n\tisb" ::: "memory");
+  PENSTOCK_WRITE_SYSREG(elr_el2, entry.value());
+  PENSTOCK_WRITE_SYSREG(spsr_el2, kSpsrEl1hMasked);
+}
+
+bool cpu_is_suitable() {
+  const std::uint64_t mmfr0 = PENSTOCK_READ_SYSREG(id_aa64mmfr0_el1);
+  const std::uint64_t pfr0 = PENSTOCK_READ_SYSREG(id_aa64pfr0_el1);
+  const bool addresses = (mmfr0 & 0xf) >= 2;             // PARange: 40 bits or more
+  const bool granule = ((mmfr0 >> 28) & 0xf) != 0xf;     // TGran4
+  const bool gic = ((pfr0 >> 24) & 0xf) != 0;
+  return addresses && granule && gic;
+}
+
+void inject_undefined() {
+  const std::uint64_t spsr = PENSTOCK_READ_SYSREG(spsr_el2);
+  const std::uint64_t elr = PENSTOCK_READ_SYSREG(elr_el2);
+  constexpr std::uint64_t kUnknownReason32Bit = 1ULL << 25;  // EC 0, IL
+  PENSTOCK_WRITE_SYSREG(esr_el1, kUnknownReason32Bit);
+  PENSTOCK_WRITE_SYSREG(spsr_el1, spsr);
+  PENSTOCK_WRITE_SYSREG(elr_el1, elr);
+  std::uint64_t offset = 0x000;                        // EL1 with SP_EL0
+  if ((spsr & 0x1f) == 0x5) offset = 0x200;            // EL1 with SP_EL1
+  if ((spsr & 0x1f) == 0x0) offset = 0x400;            // EL0, 64-bit
+  if ((spsr & 0x10) != 0) offset = 0x600;              // EL0, 32-bit
+  PENSTOCK_WRITE_SYSREG(elr_el2, PENSTOCK_READ_SYSREG(vbar_el1) + offset);
+  PENSTOCK_WRITE_SYSREG(spsr_el2, kSpsrEl1hMasked);
+}
+
+void invalidate_stage2(Hpa root, Vmid vmid, Gpa start, std::uint64_t size) {
+  const std::uint64_t before = PENSTOCK_READ_SYSREG(vttbr_el2);
+  const std::uint64_t wanted = vttbr(root, vmid);
+  if (before != wanted) {
+    PENSTOCK_WRITE_SYSREG(vttbr_el2, wanted);
+    context_sync();
+  }
+  constexpr std::uint64_t kManyPages = 64;
+  asm volatile("dsb ishst" ::: "memory");  // the cleared entries come before the invalidation
+  if (size / kPageSize > kManyPages) {
+    asm volatile("tlbi vmalls12e1is" ::: "memory");
+  } else {
+    for (std::uint64_t a = 0; a < size; a += kPageSize) {
+      const std::uint64_t page = (start + a).value() >> 12;
+      asm volatile("tlbi ipas2e1is, %0" ::"r"(page) : "memory");
+    }
+    asm volatile("dsb ish\n\ttlbi vmalle1is" ::: "memory");  // combined stage 1+2 entries
+  }
+  asm volatile("dsb ish\n\tisb" ::: "memory");
+  if (before != wanted) {
+    PENSTOCK_WRITE_SYSREG(vttbr_el2, before);
+    context_sync();
+  }
+}
+
+}  // namespace penstock::arch

@@ -1,0 +1,94 @@
+// The board's interrupt translation, IOMMU and PCI, made ready and harmless.
+#include "core/base/text.hpp"
+#include "hypervisor/machine.hpp"
+#include "hypervisor/setup.hpp"
+
+namespace penstock {
+namespace {
+
+void lacking(Machine& m, std::string_view what) {
+  Text<200> text;
+  text.text("the board has no ").text(what).text(": domains with devices will be left out");
+  m.console.line(port::Severity::kWarning, text.view());
+}
+
+void unusable(Machine& m, std::string_view what, Error why) {
+  Text<200> text;
+  text.text(what).text(" is unusable: ").text(describe(why.code)).text(" (").hex(why.arg);
+  text.text("): domains with devices will be left out");
+  m.console.line(port::Severity::kWarning, text.view());
+}
+
+Status map_collections(Machine& m) {
+  for (unsigned i = 0; i < m.cpu_count; ++i) {
+    if (m.cpus[i].redistributor == 0) continue;
+    ports::HwMmio frame(m.cpus[i].redistributor);
+    TRY(m.its.map_collection(m.cpus[i].index, msi::Gicv3::processor_number(frame),
+                             Hpa(m.cpus[i].redistributor)));
+  }
+  return {};
+}
+
+pci::IdMap id_map(const StaticVector<manifest::IdMapEntry, 8>& entries) {
+  pci::IdMap map;
+  for (const manifest::IdMapEntry& e : entries) (void)map.add(e.rid, e.out, e.length);
+  return map;
+}
+
+void announce(Machine& m, const pci::FunctionInfo& info) {
+  Text<120> text;
+  text.text("pci ").bdf(info.bdf.value()).text(" ").hex(info.vendor, 4).ch(':').hex(info.device, 4);
+  text.text(" class ").hex(info.class_code, 6);
+  m.console.line(port::Severity::kInfo, text.view());
+}
+
+}  // namespace
+
+void start_its(Machine& m) {
+  if (!m.board.gic->its) return lacking(m, "GICv3 ITS");
+  const Hpa base = m.board.gic->its->base;
+  m.its_window = ports::HwMmio(base.value());
+  Status ready = m.its.init(m.its_window, base, m.memory, m.pool, m.clock, m.console, m.lpi_tables);
+  if (ready) ready = map_collections(m);
+  if (!ready) return unusable(m, "the ITS", ready.error());
+  m.has_its = true;
+}
+
+void start_smmu(Machine& m) {
+  if (!m.board.smmu) return lacking(m, "SMMUv3");
+  m.smmu_window = ports::HwMmio(m.board.smmu->registers.base.value());
+  const Status ready = m.smmu.init(m.smmu_window, m.memory, m.clock, m.pool, m.console);
+  if (!ready) return unusable(m, "the SMMU", ready.error());
+  m.has_smmu = true;
+}
+
+void find_devices(Machine& m) {
+  if (!m.board.bridge) return lacking(m, "PCI host bridge with a generic ECAM");
+  const manifest::HostBridge& bridge = *m.board.bridge;
+  m.iommu_map = id_map(bridge.iommu_map);
+  m.msi_map = id_map(bridge.msi_map);
+  m.ecam_window = ports::HwMmio(bridge.ecam.base.value());
+  m.ecam.init(m.ecam_window, bridge.ecam.size, bridge.bus_first, bridge.bus_last);
+  const Status found = pci::enumerate(m.ecam, {bridge.mem32.bus, bridge.mem32.host, bridge.mem32.size},
+                                      {bridge.mem64.bus, bridge.mem64.host, bridge.mem64.size},
+                                      m.inventory);
+  if (!found) return unusable(m, "the PCI bus", found.error());
+  for (const pci::FunctionInfo& info : m.inventory.functions) announce(m, info);
+}
+
+void enable_board_interrupts(Machine& m) {
+  const std::uint64_t here = arch::own_affinity();
+  if (m.board.uart && m.board.uart->intid != 0) {
+    (void)m.gic.enable_spi(m.board.uart->intid, here, false);
+    m.console.enable_receive_interrupt();
+  }
+  if (!m.has_smmu) return;
+  if (m.board.smmu->event_intid != 0) {
+    (void)m.gic.enable_spi(m.board.smmu->event_intid, here, true);
+  }
+  if (m.board.smmu->gerror_intid != 0) {
+    (void)m.gic.enable_spi(m.board.smmu->gerror_intid, here, true);
+  }
+}
+
+}  // namespace penstock

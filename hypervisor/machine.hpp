@@ -1,0 +1,124 @@
+// Everything there is one of. main.cpp builds it, in order, in one function; nothing ever takes it apart.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <span>
+
+#include "core/assign/lifecycle.hpp"
+#include "core/assign/routes.hpp"
+#include "core/iommu/smmuv3.hpp"
+#include "core/manifest/board.hpp"
+#include "core/manifest/manifest.hpp"
+#include "core/mem/page_pool.hpp"
+#include "core/mem/ram_map.hpp"
+#include "core/msi/gicv3.hpp"
+#include "core/msi/its.hpp"
+#include "core/pci/ecam.hpp"
+#include "core/pci/enumerate.hpp"
+#include "core/pci/id_map.hpp"
+#include "hypervisor/arch/aarch64/cpu.hpp"
+#include "hypervisor/arch/aarch64/stage1.hpp"
+#include "hypervisor/boot_memory.hpp"
+#include "hypervisor/partition.hpp"
+#include "hypervisor/platform/console.hpp"
+#include "hypervisor/platform/psci.hpp"
+#include "hypervisor/ports/hw_memory.hpp"
+#include "hypervisor/ports/hw_mmio.hpp"
+
+namespace penstock {
+
+inline constexpr unsigned kKickSgi = 1;  // "look at your domain's state and pending interrupts"
+inline constexpr unsigned kMaintenanceIntId = 25;      // PPI 9 (Base System Architecture)
+inline constexpr unsigned kHypervisorTimerIntId = 26;  // PPI 10
+inline constexpr unsigned kVirtualTimerIntId = 27;     // PPI 11
+inline constexpr unsigned kPhysicalTimerIntId = 30;    // PPI 14
+inline constexpr unsigned kMaxDomains = 8;
+inline constexpr unsigned kMaxDevices = 64;
+
+/// One physical function that the manifest names, with its windows.
+struct DeviceObjects {
+  pci::EcamFunction config;
+  std::array<ports::HwMmio, hw::pci::kBarCount> bars;
+  StaticVector<vpci::ExtraCapability, manifest::kMaxExtraCapabilities> extra;
+  std::array<std::array<vpci::ExtraRegister, manifest::kMaxCapabilityRegisters>,
+             manifest::kMaxExtraCapabilities>
+      extra_registers;
+  assign::Device device;
+};
+
+struct Machine {
+  platform::Console console;
+  ports::HwPhysMem memory;
+  ports::HwClock clock;
+  platform::Psci psci;
+
+  BootImage image{};
+  manifest::Board board;
+  manifest::Manifest manifest;
+  std::span<const std::uint8_t> bundle;
+
+  mem::RamMap free_ram;  // boot only
+  Hpa pool_base;
+  mem::PagePool pool;    // the hypervisor's own; each domain has a quota taken from it at boot
+  arch::Stage1 stage1;
+  std::array<arch::Cpu, arch::kMaxCpus> cpus{};
+  unsigned cpu_count = 0;
+
+  ports::HwMmio distributor;
+  msi::Gicv3 gic;
+  msi::LpiTables lpi_tables;
+  ports::HwMmio its_window;
+  msi::Its its;
+  bool has_its = false;
+  ports::HwMmio smmu_window;
+  iommu::Smmu smmu;
+  bool has_smmu = false;
+  ports::HwMmio ecam_window;
+  pci::Ecam ecam;
+  pci::Inventory inventory;
+  pci::IdMap iommu_map;
+  pci::IdMap msi_map;
+
+  assign::LpiRoutes routes;
+  msi::LpiAllocator lpis;
+  std::array<assign::Device*, kMaxDevices> devices{};
+  unsigned device_count = 0;
+  std::uint64_t unowned_faults = 0;
+  std::array<Partition*, kMaxDomains> partitions{};
+  unsigned partition_count = 0;
+  std::atomic<unsigned> domains_alive{0};
+  unsigned input_focus = 0;           // domain, by its number in the manifest, that gets typed characters
+  bool input_command = false;         // Ctrl-T was typed: the next character chooses
+
+  /// Waits for work on this CPU; the stack starts afresh.
+  [[noreturn]] void idle(arch::Cpu& cpu);
+  /// A physical LPI arrived on `cpu`.
+  void message(arch::Cpu& cpu, HostLpi lpi);
+  /// A board interrupt that is the hypervisor's own: console, SMMU, timer.
+  void board_interrupt(arch::Cpu& cpu, std::uint32_t intid);
+  /// Forgets this CPU's private interrupts that belonged to a world which is gone.
+  void drop_private_interrupts(arch::Cpu& cpu);
+  /// Bytes of a payload of the bundle; empty when the domain has none of that kind.
+  [[nodiscard]] std::span<const std::uint8_t> payload(const manifest::Blob& blob) const;
+  /// One domain has ended for good; the last one switches the board off.
+  void domain_ended();
+
+  /// The reason why this machine will run nothing; switches the board off.
+  [[noreturn]] void stop(std::string_view why);
+  [[nodiscard]] assign::Hardware hardware();
+  /// The domain with this number in the manifest; null when it was left out.
+  [[nodiscard]] Partition* by_manifest_index(unsigned index);
+
+  // report.cpp: machine-readable lines for `penstock run`, each about one event, rate-limited where a guest causes them
+  void report_memory();
+  void report_domain(Partition& partition, std::string_view state);
+  void report_faults();
+  void report_stray(HostLpi lpi, const assign::Route& route);
+};
+
+/// The one machine. Valid from the first line of penstock_boot() on.
+Machine& machine();
+
+}  // namespace penstock

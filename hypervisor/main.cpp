@@ -1,0 +1,195 @@
+// The composition root: every object of the hypervisor is built here, in this order, and never taken apart.
+#include <new>
+
+#include "core/base/bytes.hpp"
+#include "core/base/text.hpp"
+#include "core/manifest/bundle.hpp"
+#include "hypervisor/arch/aarch64/context.hpp"
+#include "hypervisor/arch/aarch64/gic_cpu.hpp"
+#include "hypervisor/arch/aarch64/panic.hpp"
+#include "hypervisor/arch/aarch64/world.hpp"
+#include "hypervisor/machine.hpp"
+#include "hypervisor/setup.hpp"
+
+extern "C" const char _image_start[];
+extern "C" const char _image_end[];
+
+namespace penstock {
+namespace {
+
+constexpr std::uint64_t kLargestTree = 2 * kMiB;  // what the arm64 boot protocol allows
+constexpr std::uint64_t kLargestBundle = 2 * kGiB;
+constexpr std::uint64_t kCpuStartNs = 1'000'000'000;
+
+alignas(Machine) std::byte machine_storage[sizeof(Machine)];
+
+void require(Machine& m, const Status& status, std::string_view what) {
+  if (status) return;
+  Text<160> text;
+  text.text(what).text(": ").text(describe(status.error().code)).text(" (");
+  text.hex(status.error().arg).ch(')');
+  m.console.line(port::Severity::kError, text.view());
+  arch::panic("cannot go on");
+}
+
+void warn(Machine& m, std::string_view what, Error why) {
+  Text<200> text;
+  text.text(what).text(": ").text(describe(why.code)).text(" (").hex(why.arg).ch(')');
+  m.console.line(port::Severity::kWarning, text.view());
+}
+
+std::span<const std::uint8_t> memory_at(Hpa pa, std::uint64_t size) {
+  return {reinterpret_cast<const std::uint8_t*>(pa.value()), size};
+}
+
+/// What the header behind the image claims (bundle.hpp), 0 when there is none. parse() checks it later; until then it only
+/// keeps the memory from being given away.
+std::uint64_t bundle_bytes(std::span<const std::uint8_t> header) {
+  for (std::size_t i = 0; i < manifest::kBundleMagic.size(); ++i) {
+    if (header[i] != static_cast<std::uint8_t>(manifest::kBundleMagic[i])) return 0;
+  }
+  const std::uint64_t bytes = load_le(header, manifest::header::kTotalBytes, 8);
+  return bytes <= kLargestBundle ? bytes : 0;
+}
+
+/// The board's tree, its console, memory and our own address space. Nothing can be said before the console is there.
+void start_machine(Machine& m, Hpa image, Hpa tree) {
+  arch::enable_boot_map(image, tree);
+  const auto board = manifest::parse_board(memory_at(tree, kLargestTree));
+  if (!board) arch::panic("the board's device tree is unusable");
+  m.board = *board;
+  if (m.board.uart) {
+    arch::add_device_to_boot_map(m.board.uart->registers.base);
+    m.console.attach(m.board.uart->registers.base.value());
+  }
+  m.console.name_source(0, "penstock");
+  m.psci = platform::Psci(m.board.psci == manifest::Conduit::kSmc   ? platform::PsciConduit::kSmc
+                          : m.board.psci == manifest::Conduit::kHvc ? platform::PsciConduit::kHvc
+                                                                    : platform::PsciConduit::kNone);
+  if (!arch::cpu_is_suitable()) {
+    arch::panic("the CPU lacks 40-bit addresses, 4 KiB pages or GICv3 system registers");
+  }
+  m.image.base = image;
+  m.image.image_bytes = static_cast<std::uint64_t>(_image_end - _image_start);
+  m.image.bundle_bytes = bundle_bytes(memory_at(image + m.image.image_bytes, kPageSize));
+  m.image.tree = tree;
+  m.image.tree_bytes = m.board.tree_bytes;
+  require(m, lay_out_memory(m.board, m.image, m.memory, m.free_ram, m.pool, m.pool_base), "memory");
+  require(m, build_address_space(m.board, m.pool, m.stage1), "address space");
+  m.stage1.activate();
+}
+
+void start_cpus(Machine& m) {
+  for (const std::uint64_t affinity : m.board.cpus) {
+    if (m.cpu_count == m.cpus.size()) break;
+    arch::Cpu& cpu = m.cpus[m.cpu_count];
+    cpu.index = CpuIndex(static_cast<std::uint8_t>(m.cpu_count++));
+    cpu.affinity = affinity;
+    const auto stack = m.pool.take(arch::kStackBytes);
+    require(m, stack ? Status{} : Status{stack.error()}, "stack");
+    cpu.stack_top = stack->value() + arch::kStackBytes;
+    cpu.start = {m.stage1.ttbr0(), arch::Stage1::tcr(), arch::Stage1::mair(),
+                 arch::Stage1::sctlr(), cpu.stack_top, &cpu};
+    m.memory.make_observable(Hpa(reinterpret_cast<std::uintptr_t>(&cpu.start)), sizeof(cpu.start));
+  }
+}
+
+arch::Cpu& boot_cpu(Machine& m) {
+  for (unsigned i = 0; i < m.cpu_count; ++i) {
+    if (m.cpus[i].affinity == arch::own_affinity()) return m.cpus[i];
+  }
+  arch::panic("the boot CPU is not in the board's device tree");
+}
+
+void find_redistributors(Machine& m) {
+  for (unsigned i = 0; i < m.cpu_count; ++i) {
+    for (const manifest::MemoryRange& region : m.board.gic->redistributors) {
+      ports::HwMmio frames(region.base.value());
+      const auto at = msi::Gicv3::find_redistributor(frames, region.size, m.cpus[i].affinity);
+      if (at) m.cpus[i].redistributor = region.base.value() + *at;
+    }
+  }
+}
+
+void start_interrupts(Machine& m) {
+  if (!m.board.gic) arch::panic("the board has no GICv3: Penstock cannot deliver interrupts");
+  find_redistributors(m);
+  m.distributor = ports::HwMmio(m.board.gic->distributor.base.value());
+  require(m, m.gic.init(m.distributor, arch::own_affinity(), m.clock), "GIC distributor");
+  require(m, m.lpi_tables.init(m.pool, m.memory), "LPI tables");
+}
+
+/// What every CPU does for itself, the boot CPU included.
+void start_own_cpu(Machine& m, arch::Cpu& cpu) {
+  arch::set_own_cpu(cpu);
+  PENSTOCK_WRITE_SYSREG(vbar_el2, reinterpret_cast<std::uintptr_t>(arch::exception_vectors));
+  PENSTOCK_WRITE_SYSREG(hcr_el2, 1ULL << 31 | 7ULL << 3);
+  arch::context_sync();
+  if (cpu.redistributor == 0) arch::panic("a CPU has no redistributor");
+  ports::HwMmio frame(cpu.redistributor);
+  require(m, m.gic.init_redistributor(frame, cpu.index, m.lpi_tables), "redistributor");
+  for (const unsigned own : {kKickSgi, kMaintenanceIntId, kHypervisorTimerIntId,
+                             kVirtualTimerIntId, kPhysicalTimerIntId}) {
+    require(m, m.gic.enable_ppi(frame, own), "private interrupts");
+  }
+  arch::init_gic_cpu_interface();
+  cpu.online.store(true, std::memory_order_release);
+}
+
+void start_other_cpus(Machine& m, const arch::Cpu& self) {
+  const auto entry = reinterpret_cast<std::uintptr_t>(&arch::secondary_cpu_entry);
+  for (unsigned i = 0; i < m.cpu_count; ++i) {
+    arch::Cpu& cpu = m.cpus[i];
+    if (&cpu == &self) continue;
+    const Status asked =
+        m.psci.cpu_on(cpu.affinity, entry, reinterpret_cast<std::uintptr_t>(&cpu.start));
+    port::Deadline deadline(m.clock, kCpuStartNs);
+    while (asked && !cpu.online.load(std::memory_order_acquire) && !deadline.expired()) {
+    }
+    if (!cpu.online.load(std::memory_order_acquire)) {
+      Text<64> text;
+      text.text("cpu ").dec(i).text(" does not start");
+      warn(m, text.view(), asked ? fail(Code::kTimeout) : asked.error());
+    }
+  }
+}
+
+void greet(Machine& m) {
+  Text<200> text;
+  text.text("Penstock: ").dec(m.cpu_count).text(" CPUs, ").dec(m.free_ram.free_bytes() / kMiB);
+  text.text(" MiB for domains, image ").dec(m.image.image_bytes / kKiB).text(" KiB");
+  m.console.line(port::Severity::kInfo, text.view());
+}
+
+}  // namespace
+
+Machine& machine() { return *std::launder(reinterpret_cast<Machine*>(machine_storage)); }
+
+extern "C" [[noreturn]] void penstock_boot(std::uint64_t image, std::uint64_t tree) {
+  PENSTOCK_WRITE_SYSREG(tpidr_el2, 0);
+  PENSTOCK_WRITE_SYSREG(vbar_el2, reinterpret_cast<std::uintptr_t>(arch::exception_vectors));
+  Machine& m = *new (machine_storage) Machine;
+  start_machine(m, Hpa(image), Hpa(tree));
+  greet(m);
+  start_cpus(m);
+  arch::Cpu& self = boot_cpu(m);
+  start_interrupts(m);
+  start_own_cpu(m, self);
+  start_its(m);
+  start_smmu(m);
+  find_devices(m);
+  read_manifest(m);
+  create_domains(m);
+  start_other_cpus(m, self);
+  enable_board_interrupts(m);
+  start_domains(m);
+  m.report_memory();
+  m.idle(self);
+}
+
+extern "C" [[noreturn]] void penstock_secondary(arch::Cpu* cpu) {
+  start_own_cpu(machine(), *cpu);
+  machine().idle(*cpu);
+}
+
+}  // namespace penstock

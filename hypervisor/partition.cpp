@@ -1,0 +1,179 @@
+#include "hypervisor/partition.hpp"
+
+#include "core/vm/psci.hpp"
+#include "hypervisor/arch/aarch64/world.hpp"
+#include "hypervisor/machine.hpp"
+
+namespace penstock {
+
+void Partition::init(Machine& machine, const manifest::DomainConfig& config, vm::Domain& domain) {
+  machine_ = &machine;
+  config_ = &config;
+  domain_ = &domain;
+  for (const CpuIndex cpu : config.cpus) {
+    Vcpu& vcpu = vcpus_[vcpu_count_];
+    vcpu.index = VcpuIndex(static_cast<std::uint8_t>(vcpu_count_++));
+    vcpu.partition = this;
+    vcpu.cpu = &machine.cpus[cpu.value()];
+    vcpu.cpu->vcpu = &vcpu;
+  }
+}
+
+void Partition::start() {
+  state_.store(State::kLoading, std::memory_order_release);  // pairs with poll_idle()
+  kick(VcpuIndex(0));
+}
+
+void Partition::kick(VcpuIndex vcpu) {
+  // The caller's own CPU is in the hypervisor already and looks at everything before it leaves.
+  const arch::Cpu* cpu = vcpus_[vcpu.value()].cpu;
+  if (cpu != &arch::own_cpu()) arch::send_sgi(cpu->affinity, kKickSgi);
+}
+
+void Partition::request_stop(Stop stop, std::string_view why) {
+  State expected = State::kRunning;
+  if (!state_.compare_exchange_strong(expected, State::kStopping, std::memory_order_acq_rel)) {
+    return;
+  }
+  stop_.store(stop, std::memory_order_release);
+  Text<200> line;
+  line.text(name()).text(": ").text(why);
+  machine_->console.line(
+      stop == Stop::kCrash ? port::Severity::kError : port::Severity::kInfo, line.view());
+  for (unsigned i = 0; i < vcpu_count_; ++i) kick(vcpus_[i].index);
+}
+
+Status Partition::load() {
+  // Same seed, another stream for each start of each domain; the clock keeps restarts of the board apart where a loader
+  // gives the same seed twice.
+  vm::Randomness randomness;
+  if (machine_->board.rng_seed) {
+    const std::uint64_t stream = machine_->clock.now_ns() << 16 | source() << 8 | (restarts_ & 0xff);
+    randomness = chacha20_block(*machine_->board.rng_seed, stream, 0);
+  }
+  return domain_->load_images(machine_->payload(config_->kernel), machine_->payload(config_->initrd),
+                              config_->cmdline_view(), randomness);
+}
+
+void Partition::poll_idle(Vcpu& vcpu) {
+  const State state = state_.load(std::memory_order_acquire);
+  if (state == State::kLoading && vcpu.index == VcpuIndex(0)) {
+    const Status loaded = load();
+    if (!loaded) {
+      Text<200> line;
+      line.text(name()).text(": not started: ").text(describe(loaded.error().code));
+      machine_->console.line(port::Severity::kError, line.view());
+      state_.store(State::kOff, std::memory_order_release);
+      machine_->domain_ended();
+      return;
+    }
+    vcpu.entry = domain_->entry().value();
+    vcpu.context = vm::kGuestRam.value();  // x0: the device tree lies at the start of RAM
+    vcpu.power.store(Vcpu::Power::kOnPending, std::memory_order_release);
+    state_.store(State::kRunning, std::memory_order_release);
+  }
+  if (state_.load(std::memory_order_acquire) == State::kRunning &&
+      vcpu.power.load(std::memory_order_acquire) == Vcpu::Power::kOnPending) {
+    run(vcpu);
+  }
+}
+
+void Partition::run(Vcpu& vcpu) {
+  running_.fetch_add(1, std::memory_order_acq_rel);
+  vcpu.power.store(Vcpu::Power::kOn, std::memory_order_release);
+  check(vcpu);  // a stop that came in between has counted us
+  const arch::WorldConfig world{domain_->cpu_table().root(), domain_->vmid(), vcpu.affinity()};
+  arch::prepare_world(world, Gpa(vcpu.entry));
+  if (vcpu.fresh) domain_->gic().reset_vcpu(vcpu.index, vcpu.list_registers);
+  vcpu.fresh = false;
+  arch::GuestFrame frame{};
+  frame.x[0] = vcpu.context;
+  arch::enter_guest(&frame, reinterpret_cast<void*>(vcpu.cpu->stack_top));
+}
+
+void Partition::leave(Vcpu& vcpu) {
+  domain_->gic().park(vcpu.index, vcpu.list_registers);
+  arch::quiet_timers();
+  machine_->drop_private_interrupts(*vcpu.cpu);
+  arch::reset_virtual_interface();
+  vcpu.power.store(Vcpu::Power::kOff, std::memory_order_release);
+  if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    // A domain whose last CPU went off by CPU_OFF can never come back: it is off.
+    State running = State::kRunning;
+    (void)state_.compare_exchange_strong(running, State::kStopping, std::memory_order_acq_rel);
+    State stopping = State::kStopping;
+    if (state_.compare_exchange_strong(stopping, State::kEnding, std::memory_order_acq_rel)) {
+      finish_stop(vcpu);
+    }
+  }
+  machine_->idle(*vcpu.cpu);
+}
+
+void Partition::finish_stop(Vcpu& vcpu) {
+  const Stop stop = stop_.load(std::memory_order_acquire);
+  domain_->stop();
+  const manifest::AfterStop after = stop == Stop::kReset   ? config_->on_reboot
+                                    : stop == Stop::kCrash ? config_->on_crash
+                                                           : manifest::AfterStop::kStop;
+  if (after == manifest::AfterStop::kRestart) {
+    ++restarts_;
+    for (unsigned i = 0; i < vcpu_count_; ++i) {
+      vcpus_[i].power.store(Vcpu::Power::kOff, std::memory_order_relaxed);
+      vcpus_[i].fresh = true;
+    }
+    stop_.store(Stop::kPowerOff, std::memory_order_release);
+    const Status again = domain_->take_devices();
+    if (again) {
+      state_.store(State::kLoading, std::memory_order_release);
+      if (vcpu.index != VcpuIndex(0)) kick(VcpuIndex(0));
+      return;
+    }
+    Text<200> line;
+    line.text(name()).text(": cannot be restarted: ").text(describe(again.error().code));
+    machine_->console.line(port::Severity::kError, line.view());
+  }
+  machine_->report_domain(*this, stop == Stop::kCrash ? "crashed" : "off");
+  state_.store(State::kOff, std::memory_order_release);
+  machine_->domain_ended();
+}
+
+void Partition::cpu_off(Vcpu& vcpu) { leave(vcpu); }
+
+Vcpu* Partition::by_affinity(std::uint64_t affinity) {
+  for (unsigned i = 0; i < vcpu_count_; ++i) {
+    if (vcpus_[i].affinity() == affinity) return &vcpus_[i];
+  }
+  return nullptr;
+}
+
+std::int64_t Partition::cpu_on(std::uint64_t affinity, std::uint64_t entry, std::uint64_t context) {
+  Vcpu* target = by_affinity(affinity);
+  if (target == nullptr) return vm::kPsciInvalidParameters;
+  if (!domain_->is_ram(Gpa(entry), 4)) return vm::kPsciInvalidAddress;
+  Vcpu::Power expected = Vcpu::Power::kOff;
+  // kOnPending is claimed first and published with entry and context by the second store (pairs with poll_idle()).
+  if (!target->claimed.exchange(true, std::memory_order_acq_rel)) {
+    if (target->power.load(std::memory_order_acquire) == expected) {
+      target->entry = entry;
+      target->context = context;
+      target->power.store(Vcpu::Power::kOnPending, std::memory_order_release);
+      target->claimed.store(false, std::memory_order_release);
+      kick(target->index);
+      return vm::kPsciSuccess;
+    }
+    target->claimed.store(false, std::memory_order_release);
+  }
+  return target->power.load(std::memory_order_acquire) == Vcpu::Power::kOn ? vm::kPsciAlreadyOn
+                                                                           : vm::kPsciOnPending;
+}
+
+std::int64_t Partition::affinity_info(std::uint64_t affinity) const {
+  for (unsigned i = 0; i < vcpu_count_; ++i) {
+    if (vcpus_[i].affinity() == affinity) {
+      return static_cast<std::int64_t>(vcpus_[i].power.load(std::memory_order_acquire));
+    }
+  }
+  return vm::kPsciInvalidParameters;
+}
+
+}  // namespace penstock

@@ -1,0 +1,61 @@
+// The board's PL011 and who is writing on it.
+//
+// Every line starts with its source, `name| `. What a source prints appears at once; when another source starts to write
+// while a line is unfinished, that line is broken and goes on later behind `name> `, so a program can join it again.
+//
+// Lock: one spin lock around the UART (rank: innermost, held for at most one line of 256 characters).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "core/base/lock.hpp"
+#include "core/port/log.hpp"
+
+namespace penstock::platform {
+
+inline constexpr unsigned kSources = 9;  // 0 is the hypervisor, domain n is n + 1
+
+class Console final : public port::Log {
+ public:
+  /// The UART at this physical address, already mapped; before that every output is dropped.
+  void attach(std::uint64_t pl011);
+  void name_source(unsigned source, std::string_view name);
+
+  /// One character from a domain. A partial line is kept back until it is complete, full, or flush_partial() ran.
+  void put(unsigned source, char c);
+  /// Writes out what `source` has not finished (a prompt); true when there was something.
+  bool flush_partial(unsigned source);
+  /// One whole line of the hypervisor's.
+  void line(port::Severity severity, std::string_view text) override;
+  /// Machine-readable line: "@ event {json}".
+  void event(std::string_view event, std::string_view json);
+  /// For panics: no lock, straight to the UART.
+  void raw(std::string_view text);
+
+  /// Next character from the UART's receive FIFO, or -1. Clears the receive interrupt.
+  int receive();
+  void enable_receive_interrupt();
+
+ private:
+  static constexpr std::size_t kLine = 240;
+  struct Source {
+    std::array<char, 32> name{};
+    std::size_t name_size = 0;
+    std::array<char, kLine> text{};
+    std::size_t size = 0;
+    bool continues = false;  // an earlier part of this line is out already
+  };
+  void write_out(Source& source, bool ends) REQUIRES(lock_);
+  void append(Source& source, std::string_view text) REQUIRES(lock_);
+  void emit(std::string_view text);
+  void emit(char c);
+
+  SpinLock lock_;
+  std::uint64_t uart_ = 0;
+  std::array<Source, kSources> sources_ GUARDED_BY(lock_){};
+  Source* open_ GUARDED_BY(lock_) = nullptr;  // whose unfinished line the cursor stands in
+};
+
+}  // namespace penstock::platform

@@ -1,0 +1,114 @@
+// What the operator and `penstock run` learn: `@ event {json}` lines on the console.
+//
+// A guest can cause faults and forged messages as fast as its device works. The first of each device are reported one by
+// one; after that only every time the count has doubled, so that a flood costs a handful of lines (H14, invariant 7).
+#include "core/base/text.hpp"
+#include "hypervisor/machine.hpp"
+
+namespace penstock {
+namespace {
+
+constexpr std::uint64_t kReportedSingly = 16;
+constexpr unsigned kFaultsPerInterrupt = 32;
+
+bool worth_a_line(std::uint64_t count) {
+  return count <= kReportedSingly || (count & (count - 1)) == 0;
+}
+
+assign::Device* device_of(Machine& m, StreamId stream) {
+  for (unsigned i = 0; i < m.device_count; ++i) {
+    if (m.devices[i]->stream == stream) return m.devices[i];
+  }
+  return nullptr;
+}
+
+/// Name of the domain that the device was placed in; "none" for a device that no domain names.
+std::string_view owner_name(Machine& m, const assign::Device* device) {
+  for (unsigned i = 0; device != nullptr && i < m.partition_count; ++i) {
+    const assign::DeviceSet& devices = m.partitions[i]->domain().devices();
+    for (std::size_t k = 0; k < devices.size(); ++k) {
+      if (&devices.device(k) == device) return m.partitions[i]->name();
+    }
+  }
+  return "none";
+}
+
+void report_fault(Machine& m, const iommu::Fault& fault) {
+  assign::Device* device = device_of(m, fault.stream);
+  if (device != nullptr && !worth_a_line(++device->faults)) return;
+  if (device == nullptr && !worth_a_line(++m.unowned_faults)) return;
+  Text<240> json;
+  json.text("{\"device\":\"");
+  if (device != nullptr) {
+    json.bdf(device->info.bdf.value());
+  } else {
+    json.text("stream ").hex(fault.stream.value());
+  }
+  json.text("\",\"domain\":\"").text(owner_name(m, device)).text("\",\"target\":\"");
+  json.hex(fault.address.value()).text("\",\"evidence\":\"SMMU ").text(iommu::name(fault.kind));
+  json.text(fault.write ? " on a write" : " on a read").text(fault.stage2 ? ", stage 2" : "");
+  if (device != nullptr) json.text("\",\"count\":").dec(device->faults).text("}");
+  else json.text("\",\"count\":").dec(m.unowned_faults).text("}");
+  m.console.event("blocked", json.view());
+}
+
+void report_device(Machine& m, const Partition& partition, const assign::Device& device) {
+  Text<240> json;
+  json.text("{\"domain\":\"").text(partition.name()).text("\",\"bdf\":\"");
+  json.bdf(device.info.bdf.value()).text("\",\"vendor\":\"").hex(device.info.vendor, 4);
+  json.text("\",\"device\":\"").hex(device.info.device, 4).text("\",\"interrupts\":");
+  json.dec(device.interrupts.load(std::memory_order_relaxed)).text(",\"faults\":").dec(device.faults);
+  json.text(",\"forged_messages\":").dec(device.strays).text("}");
+  m.console.event("device", json.view());
+}
+
+}  // namespace
+
+void Machine::report_memory() {
+  Text<240> json;
+  json.text("{\"image\":").dec(image.image_bytes).text(",\"pool\":").dec(kPoolBytes);
+  json.text(",\"pool_base\":\"").hex(pool_base.value()).text("\"");
+  json.text(",\"used\":").dec(image.image_bytes + pool.used_bytes());
+  json.text(",\"payloads\":").dec(image.bundle_bytes).text("}");
+  console.event("memory", json.view());
+}
+
+void Machine::report_domain(Partition& partition, std::string_view state) {
+  Text<200> head;
+  head.text("{\"name\":\"").text(partition.name()).text("\",\"state\":\"").text(state);
+  head.text("\",\"restarts\":").dec(partition.restarts()).text("}");
+  console.event("domain", head.view());
+  Text<480> exits;
+  exits.text("{\"domain\":\"").text(partition.name()).ch('"');
+  for (std::size_t reason = 0; reason < vm::kExitNames.size(); ++reason) {
+    std::uint64_t sum = 0;
+    for (unsigned i = 0; i < partition.vcpu_count(); ++i) {
+      sum += partition.vcpu(i).exits.of(reason);
+    }
+    exits.text(",\"").text(vm::kExitNames[reason]).text("\":").dec(sum);
+  }
+  console.event("exits", exits.ch('}').view());
+  const assign::DeviceSet& owned = partition.domain().devices();
+  for (std::size_t i = 0; i < owned.size(); ++i) {
+    report_device(*this, partition, owned.device(i));
+  }
+}
+
+void Machine::report_faults() {
+  std::array<iommu::Fault, kFaultsPerInterrupt> faults{};
+  const unsigned count = smmu.take_events(faults);
+  for (unsigned i = 0; i < count; ++i) report_fault(*this, faults[i]);
+}
+
+void Machine::report_stray(HostLpi lpi, const assign::Route& route) {
+  assign::Device& device = *devices[route.device];
+  if (!worth_a_line(++device.strays)) return;
+  Text<240> json;
+  json.text("{\"device\":\"").bdf(device.info.bdf.value()).text("\",\"domain\":\"");
+  json.text(owner_name(*this, &device)).text("\",\"target\":\"ITS doorbell\",\"evidence\":\"");
+  json.text("message with an event that the device was not given (LPI ").dec(lpi.value());
+  json.text(")\",\"count\":").dec(device.strays).text("}");
+  console.event("blocked", json.view());
+}
+
+}  // namespace penstock
