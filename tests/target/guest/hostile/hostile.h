@@ -1,0 +1,57 @@
+// What the hostile guests share: a console, random numbers, power-off, counted exceptions, and
+// loads and stores of every width that neither the compiler nor the hardware merges.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// Counted by the vectors; the order is known to start.S.
+struct Exceptions {
+  uint64_t synchronous;
+  uint64_t interrupts;
+  uint64_t errors;
+  uint64_t last_syndrome;
+};
+extern struct Exceptions exceptions;
+
+// The memory map of QEMU's "virt" board, which a guest of the hypervisor has too.
+static const uint64_t kGicd = 0x08000000;
+static const uint64_t kIts = 0x08080000;
+static const uint64_t kItsTranslation = 0x08090000;
+static const uint64_t kGicr = 0x080a0000;
+static const uint64_t kUart = 0x09000000;
+static const uint64_t kSmmu = 0x09050000;
+static const uint64_t kMmio32 = 0x10000000;
+static const uint64_t kRam = 0x40000000;
+static const uint64_t kEcam = 0x4010000000;
+static const uint64_t kMmio64 = 0x8000000000;
+
+void say(const char* text);
+void say_number(const char* label, uint64_t value);
+// "RESULT hostile NAME done …counts": the last line of every program.
+void say_result(const char* name, uint64_t attempts);
+
+uint64_t random64(void);
+uint64_t random_below(uint64_t limit);
+
+// Loads (dropping the value) or stores of 1, 2, 4 or 8 bytes.
+uint64_t load(uint64_t address, unsigned bytes);
+void store(uint64_t address, unsigned bytes, uint64_t value);
+
+// Maps the first TiB at its own address with the MMU on: RAM as normal memory, everything else as
+// normal non-cacheable. That is not how devices should be mapped, and so it allows what a device
+// mapping does not: unaligned and multi-register accesses, exclusives, cache operations.
+void map_everything_as_memory(void);
+
+// Accesses whose syndrome does not say what they were: pairs, vectors, write-back, exclusives,
+// atomics, cache zeroing. `which` is taken modulo the number of them.
+void odd_access(uint64_t address, unsigned which);
+
+long smccc_hvc(const uint64_t arguments[8]);
+long smccc_smc(const uint64_t arguments[8]);
+void odd_immediates(void);
+void second_cpu(void);
+void power_off(void);
+
+void hostile_main(uint64_t device_tree);

@@ -1,0 +1,64 @@
+"""The tools of the whole-system tests, without a board."""
+
+import struct
+import subprocess
+
+import pytest
+
+import console
+import disk
+import initramfs
+from paths import Missing
+
+
+def test_console_joins_what_was_interrupted():
+    heard = console.Console()
+    text = ("penstock| hello\r\nstore| RESULT store a=\r\nnet| x\r\nstore> 1 b=2\r\n"
+            'penstock| @ memory {"image":5}\r\nstore| ne')
+    for at in range(0, len(text), 7):
+        heard.feed(text[at:at + 7].encode(), 1.0)
+    heard.feed(b"xt\r\n", 2.0)
+    assert heard.text("store") == "RESULT store a=1 b=2\nnext"
+    assert heard.results("store") == ["store a=1 b=2"]
+    assert console.fields(heard.results("store")[0]) == {"a": "1", "b": "2"}
+    assert [(event.name, event.fields) for event in heard.events()] == [("memory", {"image": 5})]
+
+
+def test_console_of_a_bare_board_has_no_prefixes():
+    heard = console.Console(only="bare")
+    heard.feed(b"store| not a prefix\r\n", 0.0)
+    assert heard.text("bare") == "store| not a prefix"
+
+
+def test_archive_is_what_cpio_reads(tmp_path):
+    archive = initramfs.Archive()
+    archive.file("a/b/c", b"12345", 0o755)
+    archive.link("bin/sh", "busybox")
+    out = tmp_path / "x.cpio"
+    out.write_bytes(archive.finish())
+    names = subprocess.run(["cpio", "-t", "--quiet"], stdin=out.open("rb"), capture_output=True,
+                           check=True).stdout.decode().split()
+    assert names == ["a", "a/b", "a/b/c", "bin", "bin/sh"]
+    subprocess.run(["cpio", "-i", "--quiet"], stdin=out.open("rb"), cwd=tmp_path, check=True)
+    assert (tmp_path / "a/b/c").read_bytes() == b"12345"
+    assert (tmp_path / "bin/sh").readlink().as_posix() == "busybox"
+
+
+def module(*depends: str) -> bytes:
+    return b"\0license=GPL\0depends=" + ",".join(depends).encode() + b"\0"
+
+
+def test_modules_come_after_what_they_need():
+    tree = {"ext4": module("jbd2", "crc-16"), "jbd2": module(), "crc_16": module(),
+            "nvme": module("nvme_core", "jbd2"), "nvme_core": module()}
+    order = list(initramfs.insertion_order(("nvme", "ext4", "af_packet"), {"af_packet"}, tree.get))
+    assert order == ["nvme_core", "jbd2", "nvme", "crc_16", "ext4"]
+    with pytest.raises(Missing):
+        initramfs.insertion_order(("absent",), set(), tree.get)
+
+
+def test_partition_table():
+    record = disk.partition_table([(1 << 20, 2 << 20), (4 << 20, 1 << 20)])
+    assert record[510:] == b"\x55\xaa"
+    assert struct.unpack_from("<II", record, 446 + 8) == (2048, 4096)
+    assert struct.unpack_from("<II", record, 462 + 8) == (8192, 2048)

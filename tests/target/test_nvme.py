@@ -1,0 +1,52 @@
+"""One guest with a drive: verified data through SMMU, ITS and the virtual config space."""
+
+import pytest
+
+import disk
+import scenario
+from console import fields
+from demo import Judgement, Results, judge_store
+
+BOOT, WORK = 300, 600
+
+
+# Covers: S0.7 S1.9 S2.1 S3.4 S3.25
+@pytest.mark.parametrize("kernel", ["6.1", "6.12"])
+def test_verified_io(start, folder, kernel):
+    image = folder / "store.img"
+    digest = disk.make(image, seed=11)
+    nonce = f"nvme-{kernel}"
+    board = start([scenario.guest("store", "store", kernel, [0, 1], f"nonce={nonce} busy=1",
+                                  devices=[scenario.Device(scenario.NVME)])],
+                  scenario.qemu_devices(nvme=image))
+    board.wait_for("store", r"RESULT store up", BOOT, "the guest's init")
+    board.wait_for("store", r"RESULT store done", WORK, "the drive's data to be verified")
+    assert board.wait_end(120) == 0
+    judgement = Judgement()
+    device = judge_store(judgement, Results(board.console, "store"), image, digest, nonce,
+                         {"1b36:0010"})
+    assert judgement.ok, judgement.failed
+    assert device["bytes_written"] >= 32 << 20 and device["bytes_read"] >= 32 << 20
+    counted = [event.fields for event in board.console.events() if event.name == "device"]
+    assert counted and counted[-1]["bdf"] == scenario.NVME and counted[-1]["interrupts"] > 0
+    # Nothing was blocked: the drive only ever reached for what is its owner's.
+    assert not [event for event in board.console.events() if event.name == "blocked"]
+
+
+# Covers: S3.12 S3.13
+def test_guest_sees_a_config_space_of_known_things(start, folder):
+    image = folder / "store.img"
+    disk.make(image, seed=12)
+    board = start([scenario.guest("alone", "shell", "6.12", [0, 1],
+                                  devices=[scenario.Device(scenario.NVME)])],
+                  scenario.qemu_devices(nvme=image, igb=True, edu=True))
+    board.wait_for("alone", r"RESULT shell listening", BOOT, "the guest to listen")
+    seen = [fields(line) for line in board.console.results("alone") if "pci slot=" in line]
+    functions = [each["id"] for each in seen if not each["class"].startswith("0x0600")]
+    assert functions == ["1b36:0010"], seen
+    board.type("capabilities\n", domain=0)
+    known = board.wait_for("alone", r"RESULT shell capabilities (.*)", 60, "its capabilities")
+    # Power management, MSI, PCI Express, MSI-X: what the policy names for everybody, nothing else.
+    assert set(known[1].split("=", 1)[1].split(",")) <= {"01", "05", "10", "11"}, known[1]
+    board.type("poweroff\n")
+    assert board.wait_end(120) == 0

@@ -1,0 +1,361 @@
+// Golden messages: what `penstock check` says to a mistake, word for word.
+#include "tools/penstock/check.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tools/penstock/test_files.hpp"
+
+namespace penstock::tool {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class Check : public ::testing::Test {
+ protected:
+  Check() {
+    folder_.write("test-board.toml", test::kBoard);
+    folder_.write("Image", test::arm64_image(4096, 4096));
+    folder_.write("initrd", "something");
+    folder_.write("elf",
+                  "\x7f"
+                  "ELF and more, but nothing that an arm64 board boots");
+  }
+
+  /// Checks `text`; the complaints have the file's folder taken out.
+  std::string complaints(const std::string& text) {
+    const auto file = folder_.write("c.toml", text);
+    CheckOptions options;
+    options.board = board_;
+    options.board_folders = {folder_.path()};
+    Diagnostics out;
+    plan_ = check(file.string(), options, out);
+    EXPECT_NE(plan_.has_value(), out.has_errors());
+    std::string said = to_text(out);
+    const std::string prefix = folder_.path().string() + "/";
+    for (std::size_t at = said.find(prefix); at != std::string::npos; at = said.find(prefix)) {
+      said.erase(at, prefix.size());
+    }
+    return said;
+  }
+
+  test::Folder folder_;
+  std::string board_;
+  std::optional<Plan> plan_;
+};
+
+constexpr const char* kTop = "board = \"test-board\"\n";
+
+std::string domain(const std::string& name, const std::string& cpus, const std::string& more = "",
+                   const std::string& memory = "memory = \"128M\"") {
+  return "[[domain]]\nname = \"" + name + "\"\ncpus = " + cpus + "\n" + memory +
+         "\nkernel = \"Image\"\n" + more;
+}
+
+TEST_F(Check, AcceptsAGoodConfiguration) {
+  const std::string said =
+      complaints(kTop +
+                 domain("store", "[0, 1]",
+                        "[[domain.device]]\nhost = \"0000:01:00.0\"\nguest = \"00:02.0\"\n") +
+                 domain("net", "[2]",
+                        "initrd = \"initrd\"\ncmdline = \"quiet\"\n"
+                        "[[domain.device]]\nhost = \"02:00.0\"\n"
+                        "[[domain.device]]\nhost = \"0000:00:03.0\"\naccept = [\"no-reset\"]\n"));
+  EXPECT_EQ(said, "");
+  ASSERT_TRUE(plan_);
+  EXPECT_EQ(plan_->domains[0].devices[0].guest, GuestBdf(0, 2, 0));
+  EXPECT_EQ(plan_->domains[1].devices[0].guest, GuestBdf(0, 1, 0));
+  EXPECT_EQ(plan_->domains[1].devices[1].guest, GuestBdf(0, 2, 0));
+  EXPECT_EQ(plan_->domains[1].cmdline, "quiet");
+}
+
+TEST_F(Check, SyntaxErrorHasAPlace) {
+  EXPECT_THAT(complaints("board = \n"), HasSubstr("c.toml:1:9: error: no valid TOML: "));
+}
+
+TEST_F(Check, UnknownKeys) {
+  EXPECT_EQ(complaints(kTop + domain("a", "[0]", "memroy_base = 0\nzzz = 1\n")),
+            "c.toml:7:1: error: unknown key \"memroy_base\" in [domain]\n"
+            "    did you mean \"memory_base\"?\n"
+            "c.toml:8:1: error: unknown key \"zzz\" in [domain]\n"
+            "    known here: name, cpus, memory, memory_base, kernel, initrd, cmdline, autostart, "
+            "on_reboot, on_crash, device\n");
+}
+
+TEST_F(Check, MissingKeysAndWrongTypes) {
+  EXPECT_EQ(complaints(std::string(kTop) + "[[domain]]\nname = 5\ncpus = 0\nmemory = true\n"),
+            "c.toml:2:1: error: \"kernel\" is missing in [domain]\n"
+            "    write kernel = ..., a text such as \"abc\"\n"
+            "c.toml:3:8: error: \"name\" must be a text such as \"abc\", not a number\n"
+            "c.toml:4:8: error: \"cpus\" must be a list of numbers such as [0, 1], not a number\n"
+            "c.toml:5:10: error: \"memory\" must be a size such as \"512M\" or \"2G\", not true or "
+            "false\n");
+}
+
+TEST_F(Check, OneBracketInsteadOfTwo) {
+  EXPECT_THAT(complaints(std::string(kTop) + "[domain]\nname = \"a\"\n"),
+              HasSubstr("error: \"domain\" must be a list of tables, not a table\n"
+                        "    write [[domain]] with two brackets\n"));
+}
+
+TEST_F(Check, UnknownBoard) {
+  EXPECT_EQ(complaints("board = \"test-bord\"\n" + domain("a", "[0]")),
+            "c.toml:1:9: error: there is no board \"test-bord\"\n"
+            "    did you mean \"test-board\"?\n");
+}
+
+TEST_F(Check, Names) {
+  EXPECT_EQ(complaints(kTop + domain("1st", "[0]") + domain("a", "[1]") + domain("a", "[2]") +
+                       domain("penstock", "[3]")),
+            "c.toml:3:8: error: \"1st\" cannot be a domain's name\n"
+            "    write 1 to 31 letters, digits, '-' and '_', a letter first\n"
+            "c.toml:13:8: error: two domains are called \"a\"\n"
+            "    the other one is at line 8; choose another name\n"
+            "c.toml:18:8: error: a domain cannot be called \"penstock\": that is the hypervisor's "
+            "console\n"
+            "    choose another name\n");
+}
+
+TEST_F(Check, Cpus) {
+  EXPECT_EQ(complaints(kTop + domain("a", "[0, 4]") + domain("b", "[0]") + domain("c", "[]")),
+            "c.toml:4:12: error: the board has no CPU 4\n"
+            "    write numbers from 0 to 3\n"
+            "c.toml:9:9: error: CPU 0 is given twice\n"
+            "    domain \"a\" has it already, at line 4; free: 1, 2, 3\n"
+            "c.toml:12:1: error: domain \"c\" has no CPU\n"
+            "    write cpus = [...] with at least one\n");
+}
+
+TEST_F(Check, MemorySizes) {
+  EXPECT_EQ(complaints(kTop + domain("a", "[0]", "", "memory = \"3M\"") +
+                       domain("b", "[1]", "", "memory = \"lots\"") +
+                       domain("c", "[2]", "", "memory = \"2G\"")),
+            "c.toml:5:10: error: 3 MiB is not a multiple of 2 MiB\n"
+            "    write memory = \"4M\"\n"
+            "c.toml:10:10: error: \"lots\" is no size\n"
+            "    write memory as a size such as \"512M\" or \"2G\"\n"
+            "c.toml:15:10: error: domain \"c\" wants 2 GiB, but the board has 1 GiB\n"
+            "    give it less, or the board more\n");
+}
+
+TEST_F(Check, MemoryPlaces) {
+  EXPECT_EQ(complaints(kTop + domain("a", "[0]", "memory_base = 0x50000000\n") +
+                       domain("b", "[1]", "memory_base = 0x57e00000\n") +
+                       domain("c", "[2]", "memory_base = 0x78010000\n") +
+                       domain("d", "[3]", "memory_base = 0x7e000000\n")),
+            "c.toml:13:15: error: the memory of domain \"b\" overlaps that of domain \"a\"\n"
+            "    that one is 0x50000000 to 0x57ffffff (line 7); or leave memory_base out\n"
+            "c.toml:19:15: error: 0x78010000 is not a multiple of 2 MiB\n"
+            "    write memory_base = 0x78000000\n"
+            "c.toml:25:15: error: 128 MiB at 0x7e000000 is not in the board's RAM\n"
+            "    the RAM is 0x40000000 to 0x7fffffff; or leave memory_base out\n");
+}
+
+TEST_F(Check, MemoryInTotal) {
+  EXPECT_EQ(
+      complaints(kTop + domain("a", "[0]", "", "memory = \"512M\"") +
+                 domain("b", "[1]", "", "memory = \"512M\"")),
+      "c.toml:10:10: error: the domains, their payloads and the hypervisor need 1033 MiB, but "
+      "the board has 1 GiB\n"
+      "    give the domains 10 MiB less\n");
+}
+
+TEST_F(Check, Payloads) {
+  const std::string said =
+      complaints(std::string(kTop) +
+                 "[[domain]]\nname = \"a\"\ncpus = [0]\nmemory = \"128M\"\nkernel = \"Imgae\"\n"
+                 "[[domain]]\nname = \"b\"\ncpus = [1]\nmemory = \"128M\"\nkernel = \"elf\"\n" +
+                 domain("c", "[2]", "initrd = \"nothing\"\n"));
+  EXPECT_EQ(
+      said,
+      "c.toml:6:10: error: the kernel Imgae cannot be read\n"
+      "    relative paths start at the configuration's folder\n"
+      "c.toml:11:10: error: elf is no arm64 Image\n"
+      "    give arch/arm64/boot/Image or Image.gz; an ELF file or another CPU's kernel cannot "
+      "be booted\n"
+      "c.toml:17:10: error: the initrd nothing cannot be read\n"
+      "    relative paths start at the configuration's folder\n");
+}
+
+TEST_F(Check, PayloadsLargerThanTheMemory) {
+  folder_.write("big", std::string(std::size_t{2} << 20, 'x'));
+  EXPECT_EQ(complaints(kTop + domain("a", "[0]", "initrd = \"big\"\n", "memory = \"2M\"")),
+            "c.toml:5:10: error: kernel and initrd of domain \"a\" are larger than its memory\n"
+            "    together they have 3 MiB\n");
+}
+
+TEST_F(Check, CommandLine) {
+  EXPECT_EQ(complaints(kTop + domain("a", "[0]", "cmdline = \"" + std::string(1025, 'x') + "\"\n") +
+                       domain("b", "[1]", "cmdline = \"a\\nb\"\n")),
+            "c.toml:7:11: error: the command line has 1025 characters\n"
+            "    write at most 1024\n"
+            "c.toml:13:11: error: the command line has a character that is not printable ASCII\n");
+}
+
+// Covers: H4
+TEST_F(Check, DevicesThatAreMissingOrTaken) {
+  EXPECT_EQ(
+      complaints(kTop + domain("a", "[0]", "[[domain.device]]\nhost = \"0000:01:00.0\"\n") +
+                 domain("b", "[1]",
+                        "[[domain.device]]\nhost = \"0000:01:00.0\"\n"
+                        "[[domain.device]]\nhost = \"0000:09:00.0\"\n"
+                        "[[domain.device]]\nhost = \"somewhere\"\n")),
+      "c.toml:15:8: error: device 0000:01:00.0 is given twice\n"
+      "    domain \"a\" has it already, at line 8\n"
+      "c.toml:17:8: error: the board has no device 0000:09:00.0\n"
+      "    it has 0000:01:00.0 (NVMe drive), 0000:02:00.0 (network card), 0000:00:03.0 (edu), "
+      "0000:03:00.0 (old card)\n"
+      "c.toml:19:8: error: \"somewhere\" is no PCI address on segment 0\n"
+      "    write it like \"0000:01:00.0\", as lspci -D prints it\n");
+}
+
+TEST_F(Check, DevicePlaces) {
+  EXPECT_EQ(complaints(kTop +
+                       domain("a", "[0]",
+                              "[[domain.device]]\nhost = \"01:00.0\"\nguest = \"00:01.0\"\n"
+                              "[[domain.device]]\nhost = \"02:00.0\"\nguest = \"00:01.0\"\n") +
+                       domain("b", "[1]",
+                              "[[domain.device]]\nhost = \"00:03.0\"\nguest = \"00:05.3\"\n"
+                              "accept = [\"no-reset\"]\n"
+                              "[[domain.device]]\nhost = \"03:00.0\"\nguest = \"00:00.0\"\n"
+                              "accept = [\"no-isolation\"]\n")),
+            "c.toml:12:9: error: domain \"a\" has two devices at 00:01.0\n"
+            "    the other one is at line 9; leave \"guest\" out to get the next free slot\n"
+            "c.toml:20:9: error: nothing is at 00:05.0: a guest looks for function 0 first\n"
+            "    write guest = \"00:05.0\"\n"
+            "c.toml:24:9: error: \"00:00.0\" is no place in the domain's bus\n"
+            "    write \"00:01.0\" to \"00:1f.7\", or leave it out; 00:00 is the host bridge\n");
+}
+
+TEST_F(Check, DeviceWithoutReset) {
+  EXPECT_EQ(
+      complaints(kTop + domain("a", "[0]", "[[domain.device]]\nhost = \"0000:00:03.0\"\n")),
+      "c.toml:8:8: error: 0000:00:03.0 has no reset: its next owner would find it as the last "
+      "one left it\n"
+      "    take it out, or write accept = [\"no-reset\"] for it and live with that\n");
+}
+
+TEST_F(Check, UnknownRisk) {
+  EXPECT_EQ(complaints(kTop + domain("a", "[0]",
+                                     "[[domain.device]]\nhost = \"0000:00:03.0\"\n"
+                                     "accept = [\"no-rest\", \"no-reset\"]\n")),
+            "c.toml:9:11: error: \"no-rest\" is no risk that can be accepted\n"
+            "    did you mean \"no-reset\"?\n");
+}
+
+// Covers: H7 S0.22
+TEST_F(Check, BoardWithoutAnIommuIsRefusedUnlessAcceptedByName) {
+  std::string board = test::kBoard;
+  board.replace(board.find("smmuv3"), 6, "none");
+  folder_.write("bare.toml", board);
+  board_ = "bare";
+  const std::string device = "[[domain.device]]\nhost = \"0000:01:00.0\"\n";
+  EXPECT_EQ(complaints(kTop + domain("a", "[0]", device)),
+            "c.toml:8:8: error: 0000:01:00.0 cannot be isolated: it can read and write all memory, "
+            "the hypervisor's too: no IOMMU\n"
+            "    take it out, or write accept = [\"no-isolation\"] for it and live with that\n");
+  EXPECT_EQ(complaints(kTop + domain("a", "[0]", device + "accept = [\"no-isolation\"]\n")), "");
+  ASSERT_TRUE(plan_);
+  EXPECT_THAT(ownership_text(*plan_),
+              HasSubstr("INSECURE 0000:01:00.0 (a): it can read and write all memory, the "
+                        "hypervisor's too: no IOMMU; accepted by the configuration\n"));
+  const auto json = ownership_json(*plan_);
+  EXPECT_EQ(json["domains"][0]["devices"][0]["exposed"].size(), 1U);
+  EXPECT_EQ(json["domains"][0]["devices"][0]["accepted"][0], "no-isolation");
+}
+
+// Covers: S0.21
+TEST_F(Check, DoorbellThatChecksNoSenderIsSpelledOut) {
+  std::string board = test::kBoard;
+  board.replace(board.find("\"its\""), 5, "\"gicv2m\"");
+  folder_.write("v2m.toml", board);
+  board_ = "v2m";
+  EXPECT_THAT(complaints(kTop + domain("a", "[0]", "[[domain.device]]\nhost = \"01:00.0\"\n")),
+              HasSubstr("it can raise every other device's interrupts: GICv2m checks no sender"));
+  EXPECT_EQ(complaints(kTop + domain("a", "[0]",
+                                     "[[domain.device]]\nhost = \"01:00.0\"\n"
+                                     "accept = [\"no-isolation\"]\n")),
+            "");
+}
+
+TEST_F(Check, SharedGroupIsRefusedUnlessAccepted) {
+  EXPECT_THAT(complaints(kTop + domain("a", "[0]", "[[domain.device]]\nhost = \"03:00.0\"\n")),
+              HasSubstr("can reach each other without passing the IOMMU"));
+}
+
+// Covers: S0.21
+TEST_F(Check, OwnershipTable) {
+  EXPECT_EQ(complaints(kTop + domain("net", "[2, 3]",
+                                     "[[domain.device]]\nhost = \"0000:00:03.0\"\n"
+                                     "accept = [\"no-reset\"]\n")),
+            "");
+  EXPECT_EQ(
+      ownership_text(*plan_),
+      "board test-board: 4 CPUs, 1 GiB at 0x40000000\n"
+      "A board for tests\n"
+      "\n"
+      "domain  CPUs  memory   at        kernel  devices\n"
+      "net     2,3   128 MiB  anywhere  Image   1\n"
+      "\n"
+      "device        owner   as       memory access                                    interrupts"
+      "                   reset           neighbours                    what\n"
+      "0000:00:03.0  net     00:01.0  stage 2 of the SMMUv3: only its domain's memory  the ITS "
+      "checks"
+      " the DeviceID  INSECURE: none  root complex function, alone  edu\n"
+      "0000:01:00.0  nobody  -        none: its stream aborts                          -"
+      "                            -               -                             NVMe drive\n"
+      "0000:02:00.0  nobody  -        none: its stream aborts                          -"
+      "                            -               -                             network card\n"
+      "0000:03:00.0  nobody  -        none: its stream aborts                          -"
+      "                            -               -                             old card\n"
+      "\n"
+      "INSECURE 0000:00:03.0 (net): its next owner finds it as the last one left it: it has no "
+      "reset; accepted by the configuration\n"
+      "note 0000:00:03.0 (net): its DMA engine goes where its driver says\n");
+}
+
+// Covers: S3.34
+TEST_F(Check, Capabilities) {
+  const auto with = [](const std::string& capability) {
+    return kTop +
+           domain("a", "[0]",
+                  "[[domain.device]]\nhost = \"01:00.0\"\ncapabilities = [{" + capability + "}]\n");
+  };
+  EXPECT_EQ(complaints(with("id = 9, length = 16, registers = [{offset = 8, live = true, "
+                            "write = 0xff, w1c = 0x0f}]")),
+            "");
+  ASSERT_TRUE(plan_);
+  EXPECT_EQ(plan_->domains[0].devices[0].capabilities[0].registers[0].w1c, 0x0fU);
+  EXPECT_THAT(complaints(with("id = 0x100, length = 16")), HasSubstr("0x100 is no capability ID"));
+  EXPECT_THAT(complaints(with("id = 9, length = 6")), HasSubstr("cannot have 6 bytes"));
+  EXPECT_THAT(complaints(with("id = 9, length = 8, registers = [{offset = 8}]")),
+              HasSubstr("there is no register at 8"));
+  EXPECT_THAT(complaints(with("id = 9, length = 8, registers = [{offset = 4, w1c = 1}]")),
+              HasSubstr("impossible masks"));
+}
+
+TEST_F(Check, RunTable) {
+  EXPECT_EQ(
+      complaints(kTop + domain("a", "[0, 1]") + "[run]\ncpus = 2\n[run.backend]\nnvme0 = \"-x\"\n"),
+      "");
+  EXPECT_EQ(plan_->board.cpus, 2U);
+  EXPECT_EQ(complaints(kTop + domain("a", "[0]") + "[run.backend]\nnvme1 = \"-drive x\"\n"),
+            "c.toml:8:9: error: no device of the board has the back end \"nvme1\"\n"
+            "    did you mean \"nvme0\"?\n");
+  EXPECT_EQ(complaints(kTop + domain("a", "[0]", "[[domain.device]]\nhost = \"05:00.0\"\n") +
+                       "[[run.device]]\nbdf = \"05:00.0\"\nname = \"x\"\nreset = \"flr\"\n"
+                       "isolation = \"acs\"\nqemu = \"e1000e\"\n"),
+            "");
+}
+
+TEST_F(Check, MissingFile) {
+  Diagnostics out;
+  EXPECT_FALSE(check("/nowhere.toml", {}, out));
+  EXPECT_THAT(to_text(out), HasSubstr("/nowhere.toml: error: cannot be read"));
+}
+
+}  // namespace
+}  // namespace penstock::tool

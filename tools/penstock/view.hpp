@@ -1,0 +1,48 @@
+// Files and terminal that show a console while it runs.
+#pragma once
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace penstock::tool {
+
+/// One log per source. Text is written as it comes; a line's end when the source's next line
+/// begins.
+class SourceLogs {
+ public:
+  SourceLogs(const std::filesystem::path& folder, const std::vector<std::string>& sources);
+  void piece(std::string_view source, std::string_view text, bool new_line);
+  void flush();
+  void finish();
+
+ private:
+  struct Log {
+    std::ofstream file;
+    bool begun = false;
+  };
+  std::map<std::string, Log, std::less<>> logs_;
+};
+
+/// Everything on one terminal, each line behind its source.
+class LiveView {
+ public:
+  LiveView(std::vector<std::string> domains, bool colour, bool raw_controls);
+  [[nodiscard]] std::string piece(std::string_view source, std::string_view text, bool new_line);
+  /// What ends an unfinished line.
+  [[nodiscard]] std::string finish();
+
+ private:
+  [[nodiscard]] std::string head(std::string_view source) const;
+
+  std::vector<std::string> domains_;
+  std::size_t width_;
+  bool colour_;
+  bool raw_controls_;  // pass a guest's control characters on: somebody uses its terminal
+  std::string shown_;  // source of the line that the cursor stands in; empty: at a line's start
+};
+
+}  // namespace penstock::tool
