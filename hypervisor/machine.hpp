@@ -85,7 +85,7 @@ struct Machine {
   msi::LpiAllocator lpis;
   std::array<assign::Device*, kMaxDevices> devices{};
   unsigned device_count = 0;
-  std::uint64_t unowned_faults = 0;
+  assign::FaultCounts unowned_faults;
   std::array<Partition*, kMaxDomains> partitions{};
   unsigned partition_count = 0;
   std::atomic<unsigned> domains_alive{0};

@@ -1,18 +1,32 @@
 // What the operator and `penstock run` learn: `@ event {json}` lines on the console.
 //
-// A guest can cause faults and forged messages as fast as its device works. The first of each device are reported one by
-// one; after that only every time the count has doubled, so that a flood costs a handful of lines (H14, invariant 7).
+// A guest can cause faults and forged messages as fast as its device works. Faults that follow one another in one page
+// are one event; of those and of forged messages the first of each device are reported one by one, after that only every
+// time the count has doubled, so that a flood costs a handful of lines (H14, invariant 7).
 #include "core/base/text.hpp"
 #include "hypervisor/machine.hpp"
+
+extern "C" const char _image_start[];
+extern "C" const char _bss_start[];
 
 namespace penstock {
 namespace {
 
-constexpr std::uint64_t kReportedSingly = 16;
+constexpr std::uint64_t kReportedSingly = 32;
 constexpr unsigned kFaultsPerInterrupt = 32;
 
 bool worth_a_line(std::uint64_t count) {
   return count <= kReportedSingly || (count & (count - 1)) == 0;
+}
+
+/// True when this fault is not one more in the page of the one before it.
+bool count_fault(assign::FaultCounts& counts, const iommu::Fault& fault) {
+  const Iova page = fault.address.align_down(kPageSize);
+  const bool same = counts.total != 0 && counts.last_page == page;
+  ++counts.total;
+  counts.last_page = page;
+  if (!same) ++counts.events;
+  return !same;
 }
 
 assign::Device* device_of(Machine& m, StreamId stream) {
@@ -35,8 +49,8 @@ std::string_view owner_name(Machine& m, const assign::Device* device) {
 
 void report_fault(Machine& m, const iommu::Fault& fault) {
   assign::Device* device = device_of(m, fault.stream);
-  if (device != nullptr && !worth_a_line(++device->faults)) return;
-  if (device == nullptr && !worth_a_line(++m.unowned_faults)) return;
+  assign::FaultCounts& faults = device != nullptr ? device->faults : m.unowned_faults;
+  if (!count_fault(faults, fault) || !worth_a_line(faults.events)) return;
   Text<240> json;
   json.text("{\"device\":\"");
   if (device != nullptr) {
@@ -47,8 +61,7 @@ void report_fault(Machine& m, const iommu::Fault& fault) {
   json.text("\",\"domain\":\"").text(owner_name(m, device)).text("\",\"target\":\"");
   json.hex(fault.address.value()).text("\",\"evidence\":\"SMMU ").text(iommu::name(fault.kind));
   json.text(fault.write ? " on a write" : " on a read").text(fault.stage2 ? ", stage 2" : "");
-  if (device != nullptr) json.text("\",\"count\":").dec(device->faults).text("}");
-  else json.text("\",\"count\":").dec(m.unowned_faults).text("}");
+  json.text("\",\"count\":").dec(faults.total).text("}");
   m.console.event("blocked", json.view());
 }
 
@@ -57,7 +70,7 @@ void report_device(Machine& m, const Partition& partition, const assign::Device&
   json.text("{\"domain\":\"").text(partition.name()).text("\",\"bdf\":\"");
   json.bdf(device.info.bdf.value()).text("\",\"vendor\":\"").hex(device.info.vendor, 4);
   json.text("\",\"device\":\"").hex(device.info.device, 4).text("\",\"interrupts\":");
-  json.dec(device.interrupts.load(std::memory_order_relaxed)).text(",\"faults\":").dec(device.faults);
+  json.dec(device.interrupts.load(std::memory_order_relaxed)).text(",\"faults\":").dec(device.faults.total);
   json.text(",\"forged_messages\":").dec(device.strays).text("}");
   m.console.event("device", json.view());
 }
@@ -66,7 +79,8 @@ void report_device(Machine& m, const Partition& partition, const assign::Device&
 
 void Machine::report_memory() {
   Text<240> json;
-  json.text("{\"image\":").dec(image.image_bytes).text(",\"pool\":").dec(kPoolBytes);
+  json.text("{\"image\":").dec(static_cast<std::uint64_t>(_bss_start - _image_start));
+  json.text(",\"image_memory\":").dec(image.image_bytes).text(",\"pool\":").dec(kPoolBytes);
   json.text(",\"pool_base\":\"").hex(pool_base.value()).text("\"");
   json.text(",\"used\":").dec(image.image_bytes + pool.used_bytes());
   json.text(",\"payloads\":").dec(image.bundle_bytes).text("}");

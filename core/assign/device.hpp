@@ -66,6 +66,12 @@ struct Placement {
   std::span<const vpci::ExtraCapability> extra{};  // shown beside the policy's own list (S3.34); outlives the device
 };
 
+struct FaultCounts {
+  std::uint64_t total = 0;
+  std::uint64_t events = 0;  // faults in a row in one page are one
+  Iova last_page;
+};
+
 struct Device {
   DeviceState state = DeviceState::kQuarantined;
   std::uint8_t index = 0;  // in the machine's table of devices
@@ -85,7 +91,7 @@ struct Device {
   std::array<CpuIndex, vpci::kMaxVectors> vector_cpu{};  // where the physical ITS sends event k
   std::array<bool, hw::pci::kBarCount> bar_mapped{};
   std::uint64_t strays = 0;  // forged messages seen
-  std::uint64_t faults = 0;  // accesses that the IOMMU stopped
+  FaultCounts faults;        // accesses that the IOMMU stopped
   std::atomic<std::uint64_t> interrupts{0};  // messages delivered
 
   [[nodiscard]] GuestDeviceId guest_device_id() const {

@@ -23,7 +23,7 @@ struct Tree {
     const int node = fdt_path_offset(fdt(), path);
     const auto* cells = static_cast<const fdt64_t*>(fdt_getprop(fdt(), node, "reg", &length));
     std::vector<std::uint64_t> out;
-    for (int i = 0; i < length / 8; ++i) out.push_back(fdt64_to_cpu(fdt64_ld(cells + i)));
+    for (int i = 0; i < length / 8; ++i) out.push_back(fdt64_ld(cells + i));
     return out;
   }
   std::vector<std::uint8_t> bytes;
