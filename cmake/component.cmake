@@ -13,7 +13,7 @@ set(PENSTOCK_WARNINGS -Wall -Wextra -Wconversion -Wshadow -Wcast-align -Wswitch-
     -Wthread-safety-beta -Werror)
 set(PENSTOCK_CXX_WARNINGS -Wold-style-cast -Wnon-virtual-dtor)
 set(PENSTOCK_FREESTANDING_FLAGS -ffreestanding -mgeneral-regs-only -mno-outline-atomics -mstrict-align
-    -march=armv8-a -fpie -fvisibility=hidden -ffunction-sections -fdata-sections -fno-omit-frame-pointer -Oz
+    -march=armv8-a -fpie -fvisibility=hidden -ffunction-sections -fdata-sections -fno-omit-frame-pointer -O2
     -fno-stack-protector -fno-asynchronous-unwind-tables)
 set(PENSTOCK_FREESTANDING_CXX_FLAGS -fno-exceptions -fno-rtti -fno-threadsafe-statics -fno-use-cxa-atexit)
 

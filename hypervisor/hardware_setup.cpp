@@ -42,6 +42,15 @@ void announce(Machine& m, const pci::FunctionInfo& info) {
   m.console.line(port::Severity::kInfo, text.view());
 }
 
+/// A CPU that no domain owns takes the board's interrupts where there is one: faults and typing then cost no domain time.
+std::uint64_t housekeeping_affinity(const Machine& m) {
+  for (unsigned i = 0; i < m.cpu_count; ++i) {
+    const arch::Cpu& cpu = m.cpus[i];
+    if (cpu.vcpu == nullptr && cpu.online.load(std::memory_order_acquire)) return cpu.affinity;
+  }
+  return arch::own_affinity();
+}
+
 }  // namespace
 
 void start_its(Machine& m) {
@@ -77,7 +86,7 @@ void find_devices(Machine& m) {
 }
 
 void enable_board_interrupts(Machine& m) {
-  const std::uint64_t here = arch::own_affinity();
+  const std::uint64_t here = housekeeping_affinity(m);
   if (m.board.uart && m.board.uart->intid != 0) {
     (void)m.gic.enable_spi(m.board.uart->intid, here, false);
     m.console.enable_receive_interrupt();

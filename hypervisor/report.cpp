@@ -19,16 +19,6 @@ bool worth_a_line(std::uint64_t count) {
   return count <= kReportedSingly || (count & (count - 1)) == 0;
 }
 
-/// True when this fault is not one more in the page of the one before it.
-bool count_fault(assign::FaultCounts& counts, const iommu::Fault& fault) {
-  const Iova page = fault.address.align_down(kPageSize);
-  const bool same = counts.total != 0 && counts.last_page == page;
-  ++counts.total;
-  counts.last_page = page;
-  if (!same) ++counts.events;
-  return !same;
-}
-
 assign::Device* device_of(Machine& m, StreamId stream) {
   for (unsigned i = 0; i < m.device_count; ++i) {
     if (m.devices[i]->stream == stream) return m.devices[i];
@@ -47,8 +37,39 @@ std::string_view owner_name(Machine& m, const assign::Device* device) {
   return "none";
 }
 
+/// A device that faults this often in a second does nothing useful any more and keeps the CPU that takes the events busy,
+/// which may be another domain's: its stream then aborts without events until it is handed over again (invariant 7).
+constexpr std::uint64_t kFaultsPerSecond = 4096;
+
+void cut_off_if_flooding(Machine& m, assign::Device& device) {
+  assign::FaultCounts& faults = device.faults;
+  const std::uint64_t now = m.clock.now_ns();
+  if (now - faults.window_start_ns > 1'000'000'000) {
+    faults.window_start_ns = now;
+    faults.in_window = 0;
+  }
+  if (++faults.in_window != kFaultsPerSecond) return;
+  const Status blocked = m.smmu.block(device.stream);
+  Text<200> line;
+  line.bdf(device.info.bdf.value()).text(" of ").text(owner_name(m, &device));
+  line.text(" is cut off: more than ").dec(kFaultsPerSecond).text(" blocked accesses in a second");
+  if (!blocked) line.text("; the SMMU does not confirm");
+  m.console.line(port::Severity::kError, line.view());
+}
+
+/// True when this fault is not one more in the page of the one before it.
+bool count_fault(assign::FaultCounts& counts, const iommu::Fault& fault) {
+  const Iova page = fault.address.align_down(kPageSize);
+  const bool same = counts.total != 0 && counts.last_page == page;
+  ++counts.total;
+  counts.last_page = page;
+  if (!same) ++counts.events;
+  return !same;
+}
+
 void report_fault(Machine& m, const iommu::Fault& fault) {
   assign::Device* device = device_of(m, fault.stream);
+  if (device != nullptr) cut_off_if_flooding(m, *device);
   assign::FaultCounts& faults = device != nullptr ? device->faults : m.unowned_faults;
   if (!count_fault(faults, fault) || !worth_a_line(faults.events)) return;
   Text<240> json;

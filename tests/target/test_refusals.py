@@ -101,12 +101,12 @@ def test_board_without_smmu_gives_no_device_away(folder):
 
 
 def test_board_without_its_gives_no_device_away(folder):
-    image = folder / "store.img"
-    disk.make(image, seed=32)
+    # QEMU refuses devices with MSI-X on such a board; its test device has no interrupts at all.
     bundle = scenario.bundle([scenario.guest("store", "shell", "6.1", [0, 1],
-                                             devices=[scenario.Device(scenario.NVME)]),
+                                             devices=[scenario.Device(scenario.EDU,
+                                                                      accept=["no-reset"])]),
                               scenario.guest("plain", "boot", "6.12", [2, 3])], folder)
-    board = Board(bundle_command(bundle, scenario.qemu_devices(nvme=image),
+    board = Board(bundle_command(bundle, ["-device", "pci-testdev,addr=3.0"],
                                  machine=f"{MACHINE},its=off"),
                   folder / "console.log")
     with board:
