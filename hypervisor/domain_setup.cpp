@@ -87,6 +87,14 @@ std::span<const vpci::ExtraCapability> extra_of(Machine& m, const manifest::Devi
   return {objects.extra.begin(), objects.extra.size()};
 }
 
+/// True when another function of the domain has the same device number: function 0 then has to say so in its header.
+bool shares_slot(const manifest::DomainConfig& domain, const manifest::DeviceConfig& config) {
+  for (const manifest::DeviceConfig& other : domain.devices) {
+    if (other.guest != config.guest && other.guest.device() == config.guest.device()) return true;
+  }
+  return false;
+}
+
 /// Functions that cannot be told apart, or can reach each other past the IOMMU, go to one domain or to none (S3.26, H2).
 Status check_isolation(Machine& m, const manifest::DeviceConfig& config,
                        const pci::FunctionInfo& info) {
@@ -102,7 +110,8 @@ Status check_isolation(Machine& m, const manifest::DeviceConfig& config,
   return {};
 }
 
-Result<assign::Device*> device_for(Machine& m, const manifest::DeviceConfig& config) {
+Result<assign::Device*> device_for(Machine& m, const manifest::DomainConfig& domain,
+                                   const manifest::DeviceConfig& config) {
   const pci::FunctionInfo* info = find_function(m, config.host);
   if (info == nullptr) return fail(Code::kNotFound, config.host.value());
   for (unsigned i = 0; i < m.device_count; ++i) {
@@ -123,7 +132,8 @@ Result<assign::Device*> device_for(Machine& m, const manifest::DeviceConfig& con
   }
   device.stream = StreamId(TRY(m.iommu_map.translate(config.host.value())));
   device.device_id = DeviceId(TRY(m.msi_map.translate(config.host.value())));
-  device.placement = {config.guest, config.accept_no_reset, extra_of(m, config, objects)};
+  device.placement = {config.guest, config.accept_no_reset, shares_slot(domain, config),
+                      extra_of(m, config, objects)};
   device.domain = m.partition_count;
   device.index = static_cast<std::uint8_t>(m.device_count);
   TRY(assign::quarantine(m.hardware(), device));
@@ -152,7 +162,7 @@ Status give_devices(Machine& m, DomainObjects& o, const vm::DomainParts& parts,
   o.domain.devices().init(m.hardware(), owner_of(o, parts, config));
   TRY(m.lpis.set_quota(parts.id, kLpisPerDomain));
   for (const manifest::DeviceConfig& wanted : config.devices) {
-    const auto device = device_for(m, wanted);
+    const auto device = device_for(m, config, wanted);
     if (!device) {
       refuse_device(m, config, wanted.host, device.error());
       return device.error();

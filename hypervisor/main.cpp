@@ -156,7 +156,7 @@ void start_other_cpus(Machine& m, const arch::Cpu& self) {
 
 void greet(Machine& m) {
   Text<200> text;
-  text.text("Penstock: ").dec(m.cpu_count).text(" CPUs, ").dec(m.free_ram.free_bytes() / kMiB);
+  text.text("Penstock: ").dec(m.board.cpus.size()).text(" CPUs, ").dec(m.free_ram.free_bytes() / kMiB);
   text.text(" MiB for domains, image ").dec(m.image.image_bytes / kKiB).text(" KiB");
   m.console.line(port::Severity::kInfo, text.view());
 }

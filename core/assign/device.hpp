@@ -63,6 +63,7 @@ struct Owner {
 struct Placement {
   GuestBdf guest;
   bool accept_no_reset = false;
+  bool multi_function = false;  // other functions of the domain share its device number
   std::span<const vpci::ExtraCapability> extra{};  // shown beside the policy's own list (S3.34); outlives the device
 };
 

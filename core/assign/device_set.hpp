@@ -16,7 +16,7 @@
 
 namespace penstock::assign {
 
-inline constexpr std::size_t kMaxDevicesPerDomain = 16;
+inline constexpr std::size_t kMaxDevicesPerDomain = 32;
 
 class DeviceSet final : public vmsi::ItsListener {
  public:

@@ -143,6 +143,7 @@ Status hand_over(const Hardware& hw, const Owner& owner, Device& device) {
   }
   vpci::PolicyOptions policy;
   policy.windows = owner.bar_windows;
+  policy.multi_function = device.placement.multi_function;
   policy.extra = device.placement.extra;
   TRY(device.view.init(facts_of(device), policy));
   TRY(give_messages(hw, owner, device));

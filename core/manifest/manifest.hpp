@@ -27,7 +27,7 @@ namespace penstock::manifest {
 
 inline constexpr std::size_t kMaxDomains = 8;
 inline constexpr std::size_t kMaxCpusPerDomain = 8;
-inline constexpr std::size_t kMaxDevicesPerDomain = 16;
+inline constexpr std::size_t kMaxDevicesPerDomain = 32;
 inline constexpr std::size_t kMaxExtraCapabilities = 16;   // of all devices together
 inline constexpr std::size_t kMaxCapabilityRegisters = 4;  // of one: those with rules of their own
 inline constexpr std::size_t kMaxName = 31;

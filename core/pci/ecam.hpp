@@ -1,5 +1,6 @@
-// Config space of the board's functions through the enhanced configuration access mechanism (PCIe 7.2.2).
-// No state but the window; naturally aligned accesses of one CPU are atomic, so no lock is needed here.
+// Config space of the board's functions through the enhanced configuration access mechanism
+// (PCIe 7.2.2). No state but the window; naturally aligned accesses of one CPU are atomic, so no
+// lock is needed here.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,8 @@ class EcamFunction final : public port::ConfigSpace {
  public:
   EcamFunction() = default;
   EcamFunction(port::Mmio* window, std::uint64_t base) : window_(window), base_(base) {}
-  /// All-ones for a function outside the bridge's buses or a misaligned access; neither touches the hardware.
+  /// All-ones for a function outside the bridge's buses or a misaligned access; neither touches the
+  /// hardware.
   std::uint32_t read(unsigned offset, unsigned size) override;
   void write(unsigned offset, unsigned size, std::uint32_t value) override;
 
@@ -28,7 +30,8 @@ class EcamFunction final : public port::ConfigSpace {
 
 class Ecam {
  public:
-  /// `window` of `bytes` begins with bus `first`; buses beyond it do not exist. The window outlives the object.
+  /// `window` of `bytes` begins with bus `first`; buses beyond it do not exist. The window outlives
+  /// the object.
   void init(port::Mmio& window, std::uint64_t bytes, unsigned first, unsigned last);
   [[nodiscard]] EcamFunction function(HostBdf bdf);
   [[nodiscard]] unsigned first_bus() const { return first_; }

@@ -1,5 +1,5 @@
-// Finds every function behind a host bridge and makes it reachable: bus numbers, BARs, bridge windows, where firmware
-// left them empty (QEMU without firmware leaves everything empty). Boot, single-threaded.
+// Finds every function behind a host bridge and makes it reachable: bus numbers, BARs, bridge
+// windows (QEMU without firmware leaves everything empty). Boot, single-threaded.
 #pragma once
 
 #include "core/base/result.hpp"
@@ -15,9 +15,11 @@ struct HostWindow {
   std::uint64_t size = 0;
 };
 
-/// Fills `inventory`. Afterwards bridges forward memory accesses and DMA, and endpoints decode memory, master nothing and
-/// raise no INTx. A BAR for which the windows have no room stays unassigned (size 0 in the inventory).
-/// kTableFull: more than kMaxFunctions, or more buses than the bridge has; what was found until then is usable.
+/// Fills `inventory`. Afterwards bridges forward memory accesses and DMA, and endpoints decode
+/// memory, master nothing and raise no INTx. What firmware may have assigned is replaced: one
+/// layout for every board, and nobody uses the old one. A function for whose BARs the windows have
+/// no room decodes nothing (FunctionInfo::placed). kTableFull: more than kMaxFunctions, or more
+/// buses than the bridge has; what was found until then is usable.
 Status enumerate(Ecam& ecam, const HostWindow& mem32, const HostWindow& mem64,
                  Inventory& inventory);
 

@@ -1,4 +1,5 @@
-// What enumeration found out about a physical function. Measured once, at boot, while nobody uses it.
+// What enumeration found out about a physical function. Measured once, at boot, while nobody uses
+// it.
 #pragma once
 
 #include <array>
@@ -30,9 +31,10 @@ struct FunctionInfo {
   std::uint8_t revision = 0;
   bool bridge = false;
   bool multi_function = false;
-  bool express = false;          // has a PCI Express capability; without: conventional PCI
+  bool express = false;  // has a PCI Express capability; without: conventional PCI
   std::array<Bar, hw::pci::kBarCount> bars{};
-  std::uint64_t rom_bytes = 0;   // size of the expansion ROM's window, which stays closed
+  bool placed = true;  // false: the windows had no room for a BAR, so it decodes none of them
+  std::uint64_t rom_bytes = 0;  // size of the expansion ROM's window, which stays closed
 
   // Capability offsets in config space, 0: absent.
   std::uint8_t power = 0;
@@ -41,20 +43,20 @@ struct FunctionInfo {
   std::uint8_t express_at = 0;
   std::uint8_t advanced_features = 0;
   std::uint16_t acs_at = 0;
-  bool flr = false;              // by PCI Express or by Advanced Features
-  bool flr_express = false;      // by PCI Express
+  bool flr = false;          // by PCI Express or by Advanced Features
+  bool flr_express = false;  // by PCI Express
   bool ats = false;
   bool sriov = false;
-  bool acs = false;              // with all services that keep its functions, or what is behind it, apart
+  bool acs = false;  // with all services that keep its functions, or what is behind it, apart
 
   // Bridges only.
   std::uint8_t secondary = 0;
   std::uint8_t subordinate = 0;
-  std::uint8_t port_type = 0;    // hw::pci::express::PortType
-  bool prefetch64 = false;       // its prefetchable window reaches beyond 4 GiB
+  std::uint8_t port_type = 0;  // hw::pci::express::PortType
+  bool prefetch64 = false;     // its prefetchable window reaches beyond 4 GiB
 
-  /// All functions of one group can reach each other, or are seen as one another, without passing the IOMMU: the routing
-  /// ID of one of them, which may be a bridge (isolation.hpp).
+  /// All functions of one group can reach each other, or are seen as one another, without passing
+  /// the IOMMU: the routing ID of one of them, which may be a bridge (isolation.hpp).
   std::uint16_t group = 0;
   /// Its requests carry a bridge's requester ID (H2): it cannot be told from its neighbours.
   bool aliased = false;
@@ -63,7 +65,8 @@ struct FunctionInfo {
 inline constexpr std::size_t kMaxFunctions = 64;
 
 struct Inventory {
-  StaticVector<FunctionInfo, kMaxFunctions> functions;  // in order of discovery: a bridge before what is behind it
+  StaticVector<FunctionInfo, kMaxFunctions>
+      functions;  // in order of discovery: a bridge before what is behind it
 };
 
 }  // namespace penstock::pci

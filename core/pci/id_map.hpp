@@ -1,5 +1,5 @@
-// From a requester ID to the number that an SMMU (stream ID) or an ITS (device ID) knows the function by:
-// `iommu-map` and `msi-map` of the device-tree bindings.
+// From a requester ID to the number that an SMMU (stream ID) or an ITS (device ID) knows the
+// function by: `iommu-map` and `msi-map` of the device-tree bindings.
 #pragma once
 
 #include <cstdint>

@@ -7,8 +7,6 @@ namespace {
 
 using PortType = hw::pci::express::PortType;
 
-constexpr unsigned kMaxDepth = 16;  // bounds every climb, should bus numbers ever form a loop
-
 bool has_type(const FunctionInfo& bridge, PortType type) {
   return bridge.express && bridge.port_type == static_cast<std::uint8_t>(type);
 }
@@ -26,8 +24,8 @@ void merge(Inventory& inventory, std::uint16_t into, std::uint16_t from) {
   }
 }
 
-/// Functions of one device talk to each other inside it, unless it has ACS. Only function 0's header says that there are
-/// more (PCIe 7.5.1.1.9).
+/// Functions of one device talk to each other inside it, unless it has ACS. Only function 0's
+/// header says that there are more (PCIe 7.5.1.1.9).
 void group_devices(Inventory& inventory) {
   for (std::size_t i = 0; i < inventory.functions.size(); ++i) {
     const FunctionInfo& first = inventory.functions[i];
@@ -92,11 +90,11 @@ RequesterIds requester_ids(const Inventory& inventory, HostBdf bdf) {
     for (const std::uint16_t known : ids) {
       if (known == id) return;
     }
-    (void)ids.push_back(id);  // kMaxDepth bridges and the function itself fit nearly always; more than that is no board
+    (void)ids.push_back(id);  // never full: at most one ID for each bridge
   };
   add(bdf.value());
   const FunctionInfo* bridge = bridge_above(inventory, bdf.bus());
-  for (unsigned depth = 0; bridge != nullptr && depth < kMaxDepth; ++depth) {
+  for (unsigned depth = 0; bridge != nullptr && depth < kMaxBridgesAbove; ++depth) {
     if (has_type(*bridge, PortType::kPcieToPciBridge)) {
       // PCI Express to PCI/PCI-X Bridge 2.3: secondary bus number, device 0, function 0.
       add(HostBdf(bridge->secondary, 0, 0).value());

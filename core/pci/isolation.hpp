@@ -15,15 +15,17 @@ namespace penstock::pci {
 /// The bridge whose secondary bus this is, or null for a root bus.
 [[nodiscard]] const FunctionInfo* bridge_above(const Inventory& inventory, unsigned bus);
 
-/// Sets `group` and `aliased` of every function. Functions share a group when they can reach each other without passing
-/// the IOMMU (multi-function devices without ACS, everything behind a port without ACS) or when the IOMMU sees one
-/// requester ID for all of them (everything behind a bridge to conventional PCI).
+/// Sets `group` and `aliased` of every function. Functions share a group when they can reach each
+/// other without passing the IOMMU (multi-function devices without ACS, everything behind a port
+/// without ACS) or when the IOMMU sees one requester ID for all of them (everything behind a bridge
+/// to conventional PCI).
 void find_groups(Inventory& inventory);
 
 /// The group of a function. kNotFound (arg: the BDF).
 [[nodiscard]] Result<std::uint16_t> group_of(const Inventory& inventory, HostBdf bdf);
 
-/// Calls `visit(const FunctionInfo&)` for the other endpoints of the function's group: they must have the same owner.
+/// Calls `visit(const FunctionInfo&)` for the other endpoints of the function's group: they must
+/// have the same owner.
 template <typename Visit>
 void for_each_neighbour(const Inventory& inventory, const FunctionInfo& info, Visit&& visit) {
   for (const FunctionInfo& other : inventory.functions) {
@@ -31,12 +33,17 @@ void for_each_neighbour(const Inventory& inventory, const FunctionInfo& info, Vi
   }
 }
 
-/// Every requester ID that the function's requests may carry: its own first, then those that bridges to conventional PCI
-/// put in its place (H2, H38). Assignment must take all of them or none.
-using RequesterIds = StaticVector<std::uint16_t, 16>;
+/// Bounds every climb, should bus numbers ever form a loop; enumeration opens half as many levels.
+inline constexpr unsigned kMaxBridgesAbove = 16;
+
+/// Every requester ID that the function's requests may carry: its own first, then those that
+/// bridges to conventional PCI put in its place (H2, H38). Assignment must take all of them or
+/// none.
+using RequesterIds = StaticVector<std::uint16_t, kMaxBridgesAbove + 1>;
 [[nodiscard]] RequesterIds requester_ids(const Inventory& inventory, HostBdf bdf);
 
-/// The bridge that has this function alone behind it, so that a reset of its secondary bus hits nobody else; or null.
+/// The bridge that has this function alone behind it, so that a reset of its secondary bus hits
+/// nobody else; or null.
 [[nodiscard]] const FunctionInfo* bridge_of_only(const Inventory& inventory, HostBdf bdf);
 
 }  // namespace penstock::pci

@@ -98,8 +98,9 @@ void probe_capabilities(port::ConfigSpace& config, FunctionInfo& info) {
   }
 }
 
-/// Whether these access control services send every request up to the IOMMU (PCIe 7.7.11.2). Only ports can check source
-/// IDs and forward upstream; functions of one device need the redirections alone.
+/// Whether these access control services send every request up to the IOMMU (PCIe 7.7.11.2). Only
+/// ports can check source IDs and forward upstream; functions of one device need the redirections
+/// alone.
 bool keeps_apart(std::uint32_t services, const FunctionInfo& info) {
   constexpr std::uint64_t kRedirect =
       hp::acs::RequestRedirect::kMask | hp::acs::CompletionRedirect::kMask;

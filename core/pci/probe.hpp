@@ -8,8 +8,8 @@
 
 namespace penstock::pci {
 
-/// Nothing when nobody answers. BARs are sized with decoding off and hold what they held before; broken capability lists
-/// (loops, bad offsets) end the walk.
+/// Nothing when nobody answers. BARs are sized with decoding off and hold what they held before;
+/// broken capability lists (loops, bad offsets) end the walk.
 [[nodiscard]] std::optional<FunctionInfo> probe(HostBdf bdf, port::ConfigSpace& config);
 
 }  // namespace penstock::pci

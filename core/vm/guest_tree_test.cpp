@@ -69,9 +69,9 @@ TEST(GuestTree, TooSmallABufferIsAnAnswer) {
   EXPECT_EQ(build_guest_tree(two_cpus(true), small).error().code, Code::kNoMemory);
 }
 
+// Covers: H13
 TEST(AddressMap, RegionsAnswerWhollyOrNotAtAll) {
   EXPECT_EQ(find_region(kGuestEcam + 4, 4, 2)->offset, 4u);
-  // Covers: H13
   EXPECT_FALSE(find_region(kGuestEcam + (kGuestEcamSize - 4), 8, 2));
   EXPECT_FALSE(find_region(kGuestIts + (kGuestItsSize - 1), 2, 2));
   EXPECT_TRUE(find_region(kGuestRedist + (2 * kGuestRedistStride - 8), 8, 2));

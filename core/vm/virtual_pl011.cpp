@@ -1,41 +1,11 @@
 #include "core/vm/virtual_pl011.hpp"
 
+#include "core/hw/pl011/registers.hpp"
+
 namespace penstock::vm {
 namespace {
 
-// clang-format off
-// Register                          offset  DDI 0183 3.3
-constexpr std::uint64_t kDr        = 0x000;  // data
-constexpr std::uint64_t kRsr       = 0x004;  // receive status, error clear
-constexpr std::uint64_t kFr        = 0x018;  // flags
-constexpr std::uint64_t kIlpr      = 0x020;
-constexpr std::uint64_t kIbrd      = 0x024;
-constexpr std::uint64_t kFbrd      = 0x028;
-constexpr std::uint64_t kLcrH      = 0x02c;
-constexpr std::uint64_t kCr        = 0x030;
-constexpr std::uint64_t kIfls      = 0x034;
-constexpr std::uint64_t kImsc      = 0x038;
-constexpr std::uint64_t kRis       = 0x03c;
-constexpr std::uint64_t kMis       = 0x040;
-constexpr std::uint64_t kIcr       = 0x044;
-constexpr std::uint64_t kDmacr     = 0x048;
-constexpr std::uint64_t kPeriphId  = 0xfe0;  // eight identification bytes up to 0xffc
-
-constexpr std::uint32_t kFrRxEmpty = 1 << 4;
-constexpr std::uint32_t kFrRxFull  = 1 << 6;
-constexpr std::uint32_t kFrTxEmpty = 1 << 7;
-constexpr std::uint32_t kIntRx     = 1 << 4;
-constexpr std::uint32_t kIntTx     = 1 << 5;
-constexpr std::uint32_t kIntRt     = 1 << 6;  // receive time-out: something is there and nothing followed
-constexpr std::uint32_t kIntAll    = 0x7ff;
-constexpr std::uint32_t kLcrFifos  = 1 << 4;
-constexpr std::uint32_t kCrEnable  = 1 << 0;
-constexpr std::uint32_t kCrRx      = 1 << 9;
-// clang-format on
-
-// PL011 r1p5: part 0x011, designer Arm (0x41), revision 3; then the PrimeCell identification.
-constexpr std::array<std::uint8_t, 8> kIdentification = {0x11, 0x10, 0x34, 0x00,
-                                                         0x0d, 0xf0, 0x05, 0xb1};
+using namespace hw::pl011;
 
 std::uint64_t narrow(std::uint32_t value, unsigned size) {
   return size >= 4 ? value : value & ((1U << (8 * size)) - 1);
@@ -106,7 +76,8 @@ void VirtualPl011::write(std::uint64_t offset, unsigned size, std::uint64_t valu
   const auto v = static_cast<std::uint32_t>(narrow(static_cast<std::uint32_t>(value), size));
   switch (offset) {
     case kDr:
-      // A guest that never enables the transmitter is still heard: firmware and early consoles rely on a UART that is on.
+      // A guest that never enables the transmitter is still heard: firmware and early consoles rely
+      // on a UART that is on.
       sink_->put(static_cast<char>(v));
       raw_ |= kIntTx;
       return;
@@ -123,9 +94,7 @@ void VirtualPl011::write(std::uint64_t offset, unsigned size, std::uint64_t valu
     case kCr: control_ = v & 0xff87; return;
     case kIfls: fifo_levels_ = v & 0x3f; return;
     case kImsc: mask_ = v & kIntAll; return;
-    case kIcr:
-      raw_ &= ~v;
-      return;
+    case kIcr: raw_ &= ~v; return;
     case kDmacr: dma_control_ = v & 7; return;
     case kRsr:
     default: return;

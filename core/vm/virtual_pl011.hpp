@@ -1,6 +1,6 @@
-// The UART a guest sees: an Arm PL011 r1p5 (DDI 0183) as Linux's amba-pl011 and earlycon, U-Boot and EDK2 drive it.
-// Transmission is instant; reception has the real 32-byte FIFO. Registers that only matter to a wire are kept and read
-// back. No lock inside: the caller's covers it.
+// The UART a guest sees: an Arm PL011 r1p5 (DDI 0183) as Linux's amba-pl011 and earlycon, U-Boot
+// and EDK2 drive it. Transmission is instant; reception has the real 32-byte FIFO. Registers that
+// only matter to a wire are kept and read back. No lock inside: the caller's covers it.
 #pragma once
 
 #include <array>
@@ -22,8 +22,9 @@ class VirtualPl011 {
  public:
   /// Before any other call; the sink outlives the UART.
   void attach(ConsoleSink& sink) { sink_ = &sink; }
-  /// `offset` in the 4 KiB frame, any value; `size` 1, 2, 4 or 8. Registers are 32 bits wide at multiples of 4: narrower
-  /// accesses see their low bytes, misaligned and 8-byte ones and holes read 0 and ignore writes.
+  /// `offset` in the 4 KiB frame, any value; `size` 1, 2, 4 or 8. Registers are 32 bits wide at
+  /// multiples of 4: narrower accesses see their low bytes, misaligned and 8-byte ones and holes
+  /// read 0 and ignore writes.
   [[nodiscard]] std::uint64_t read(std::uint64_t offset, unsigned size);
   void write(std::uint64_t offset, unsigned size, std::uint64_t value);
   /// A character for the guest; false when its FIFO is full or the receiver is off.

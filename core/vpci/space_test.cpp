@@ -125,7 +125,7 @@ TEST(ConfigSpace, HiddenRegistersReadAsThePolicySays) {
   }
 }
 
-// Covers: S3.12
+// Covers: S3.12 S3.15
 TEST(ConfigSpace, TheListShowsWhatIsAllowedAndEnds) {
   RichFunction rich;
   VirtualFunction f;

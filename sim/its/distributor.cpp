@@ -18,7 +18,8 @@ std::uint64_t Distributor::read(std::uint64_t offset, unsigned size) {
   if (offset == 0xffe8 && size == 4) return options_.revision << 4 | 0xb;
   if (offset == 0x4 && size == 4) return typer();
   if (offset == 0x0 && size == 4) {
-    const bool busy = options_.stuck ? busy_ != 0 : busy_ != 0 && busy_-- != 0;
+    const bool busy = busy_ != 0;
+    if (busy && !options_.stuck) --busy_;
     return control_ | kNoSecurity | (busy ? kBusy : 0);
   }
   if (offset >= 0x80 && offset < 0x400 && size == 4) {

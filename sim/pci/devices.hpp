@@ -1,5 +1,5 @@
-// Ready-made functions, shaped like the ones that QEMU's `virt` board has: same BARs, same capabilities, a small part of
-// the behaviour.
+// Ready-made functions, shaped like the ones that QEMU's `virt` board has: same BARs, same
+// capabilities, a small part of the behaviour.
 #pragma once
 
 #include <cstdint>
@@ -9,13 +9,16 @@
 
 namespace penstock::sim {
 
-/// NVMe controller: one 64-bit BAR with the MSI-X table and PBA beside its registers, PM, PCI Express with FLR.
+/// NVMe controller: one 64-bit BAR with the MSI-X table and PBA beside its registers, PM, PCI
+/// Express with FLR.
 [[nodiscard]] std::unique_ptr<PciFunction> nvme_like();
 
-/// Gigabit Ethernet: register BAR, I/O BAR, MSI-X in a BAR of its own, FLR, SR-IOV and ARI capabilities, option ROM.
+/// Gigabit Ethernet: register BAR, I/O BAR, MSI-X in a BAR of its own, FLR, SR-IOV and ARI
+/// capabilities, option ROM.
 [[nodiscard]] std::unique_ptr<PciFunction> igb_like();
 
-/// Conventional teaching device without any reset: 1 MiB BAR, MSI, and a DMA engine that reaches any address.
+/// Conventional teaching device without any reset: 1 MiB BAR, MSI, and a DMA engine that reaches
+/// any address.
 class EduLike final : public PciFunction {
  public:
   EduLike();

@@ -12,7 +12,8 @@ constexpr unsigned kCommand = 0x04;
 constexpr unsigned kStatus = 0x06;
 constexpr unsigned kBar0 = 0x10;
 constexpr unsigned kRom = 0x30;
-constexpr std::uint32_t kCommandWritable = 0x0547;  // I/O, memory, master, parity, SERR, INTx disable
+constexpr std::uint32_t kCommandWritable =
+    0x0547;  // I/O, memory, master, parity, SERR, INTx disable
 
 }  // namespace
 
@@ -192,8 +193,8 @@ void PciFunction::follow_express(unsigned offset, unsigned size, std::uint32_t v
   };
   const bool express = express_ != 0 && (peek(express_ + 4, 4) & 1U << 28) != 0 &&
                        (byte_written(express_ + 9) & 0x80) != 0;
-  const bool advanced = advanced_ != 0 && (regs_[advanced_ + 3] & 2) != 0 &&
-                        (byte_written(advanced_ + 4) & 1) != 0;
+  const bool advanced =
+      advanced_ != 0 && (regs_[advanced_ + 3] & 2) != 0 && (byte_written(advanced_ + 4) & 1) != 0;
   if ((express || advanced) && !ignores_reset_) started_reset();
 }
 

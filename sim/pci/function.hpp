@@ -1,5 +1,6 @@
-// One PCI function of the simulated board: registers with write masks, capabilities, BARs that size as hardware's do,
-// resets, messages and a DMA engine. Written from PCI Local Bus 3.0 and PCI Express Base; offsets are its own numbers.
+// One PCI function of the simulated board: registers with write masks, capabilities, BARs that size
+// as hardware's do, resets, messages and a DMA engine. Written from PCI Local Bus 3.0 and PCI
+// Express Base; offsets are its own numbers.
 #pragma once
 
 #include <array>
@@ -76,12 +77,14 @@ class PciFunction {
 
   bool dma_read(std::uint64_t iova, std::span<std::uint8_t> to);
   bool dma_write(std::uint64_t iova, std::span<const std::uint8_t> from);
-  /// Sends the vector's message, or notes it as pending where masked. False: nothing left the device.
+  /// Sends the vector's message, or notes it as pending where masked. False: nothing left the
+  /// device.
   bool raise(unsigned vector);
 
   // How it misbehaves.
 
-  /// After a reset this many config reads answer with Configuration RRS (vendor 0001, else all-ones).
+  /// After a reset this many config reads answer with Configuration RRS (vendor 0001, else
+  /// all-ones).
   void ready_after(unsigned reads) { not_ready_reads_ = reads; }
   /// It never answers again once it was reset.
   void die_at_reset() { dies_ = true; }

@@ -5,27 +5,6 @@
 #include "core/base/bytes.hpp"
 
 namespace penstock::sim {
-namespace {
-
-class HostMemoryWindow final : public RegisterFrame {
- public:
-  HostMemoryWindow(PciHost& host, std::uint64_t base) : host_(host), base_(base) {}
-
- protected:
-  std::uint64_t read(std::uint64_t offset, unsigned size) override {
-    return host_.memory_read(base_ + offset, size);
-  }
-  void write(std::uint64_t offset, unsigned size, std::uint64_t value) override {
-    host_.memory_write(base_ + offset, size, value);
-  }
-
- private:
-  PciHost& host_;
-  std::uint64_t base_;
-};
-
-}  // namespace
-
 void PciBus::plug(unsigned device, unsigned function, PciFunction& what) {
   const unsigned devfn = device << 3 | function;
   functions_[devfn] = &what;
@@ -40,7 +19,8 @@ bool PciBus::upstream(std::uint32_t& requester) const {
   for (const PciBridge* bridge = bridge_; bridge != nullptr; bridge = bridge->bus()->bridge_) {
     if (!bridge->bus_master()) return false;
     if (bridge->is_express() && bridge->port_type() == PciPortType::kPcieToPci) {
-      // What conventional devices send leaves as the bridge's secondary bus, device 0 (PCIe to PCI Bridge 2.3).
+      // What conventional devices send leaves as the bridge's secondary bus, device 0 (PCIe to PCI
+      // Bridge 2.3).
       requester = bridge->secondary() << 8;
     } else if (!bridge->is_express()) {
       requester = bridge->bus()->number() << 8 | bridge->devfn();
@@ -182,10 +162,6 @@ void PciHost::memory_write(std::uint64_t address, unsigned size, std::uint64_t v
   const Target target = route(address, size);
   if (target.function == nullptr) return;
   target.function->bar_write(target.bar, target.at, size, value);
-}
-
-std::unique_ptr<port::Mmio> PciHost::window(std::uint64_t base) {
-  return std::make_unique<HostMemoryWindow>(*this, base);
 }
 
 }  // namespace penstock::sim

@@ -1,10 +1,9 @@
-// The PCI hierarchy of the simulated board: buses, bridges that forward by their own registers, and the host bridge with
-// its ECAM and memory windows.
+// The PCI hierarchy of the simulated board: buses, bridges that forward by their own registers, and
+// the host bridge with its ECAM and memory windows.
 #pragma once
 
 #include <array>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <vector>
 
@@ -30,7 +29,8 @@ class PciBus {
   bool dma_write(const PciFunction& from, std::uint64_t iova, std::span<const std::uint8_t> bytes);
 
  private:
-  /// The requester ID that the root complex sees; false when a bridge on the way does not master its bus.
+  /// The requester ID that the root complex sees; false when a bridge on the way does not master
+  /// its bus.
   [[nodiscard]] bool upstream(std::uint32_t& requester) const;
 
   PciHost& host_;
@@ -47,7 +47,8 @@ class PciBridge final : public PciFunction {
   [[nodiscard]] PciBus& secondary_bus() { return bus_; }
   [[nodiscard]] unsigned secondary() const { return peek(0x19, 1); }
   [[nodiscard]] unsigned subordinate() const { return peek(0x1a, 1); }
-  /// True when one of its two memory windows is open for the address and it forwards memory accesses.
+  /// True when one of its two memory windows is open for the address and it forwards memory
+  /// accesses.
   [[nodiscard]] bool forwards(std::uint64_t address) const;
 
  private:
@@ -65,8 +66,6 @@ class PciHost final : public RegisterFrame {
   [[nodiscard]] DmaBus& dma() { return dma_; }
   /// The function that answers this requester ID with the bridges' present bus numbers.
   [[nodiscard]] PciFunction* find(unsigned bus, unsigned devfn);
-  /// A CPU's window that begins at bus address `base`.
-  [[nodiscard]] std::unique_ptr<port::Mmio> window(std::uint64_t base);
   std::uint64_t memory_read(std::uint64_t address, unsigned size);
   void memory_write(std::uint64_t address, unsigned size, std::uint64_t value);
   /// Accesses that nobody claimed: an unsupported request, which kills some hosts.
@@ -95,6 +94,24 @@ class PciHost final : public RegisterFrame {
   PciBus root_;
   unsigned unclaimed_ = 0;
   unsigned config_accesses_ = 0;
+};
+
+/// A CPU's window on the host bridge's memory space that begins at bus address `base`.
+class PciWindow final : public RegisterFrame {
+ public:
+  PciWindow(PciHost& host, std::uint64_t base) : host_(host), base_(base) {}
+
+ protected:
+  std::uint64_t read(std::uint64_t offset, unsigned size) override {
+    return host_.memory_read(base_ + offset, size);
+  }
+  void write(std::uint64_t offset, unsigned size, std::uint64_t value) override {
+    host_.memory_write(base_ + offset, size, value);
+  }
+
+ private:
+  PciHost& host_;
+  std::uint64_t base_;
 };
 
 }  // namespace penstock::sim

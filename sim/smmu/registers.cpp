@@ -3,6 +3,16 @@
 
 namespace penstock::sim {
 
+namespace {
+
+/// One look at a register whose effect comes late: true once the looks it takes are used up.
+bool elapsed(unsigned& countdown) {
+  if (countdown != 0) --countdown;
+  return countdown == 0;
+}
+
+}  // namespace
+
 Smmu::Smmu(Memory& memory, DmaBus& downstream, SmmuConfig config)
     : memory_(memory), downstream_(downstream), config_(config), gbpa_(config.gbpa) {}
 
@@ -58,11 +68,11 @@ void Smmu::write64(std::uint64_t offset, std::uint64_t value) {
 /// Lets time pass for registers whose effect comes late.
 void Smmu::settle() {
   if (acks_stopped_) return;
-  if (cr0_ != cr0_written_ && (cr0_countdown_ == 0 || --cr0_countdown_ == 0)) {
+  if (cr0_ != cr0_written_ && elapsed(cr0_countdown_)) {
     cr0_ = cr0_written_;
     run_commands();
   }
-  if ((gbpa_written_ >> 31) != 0 && (gbpa_countdown_ == 0 || --gbpa_countdown_ == 0)) {
+  if ((gbpa_written_ >> 31) != 0 && elapsed(gbpa_countdown_)) {
     gbpa_ = gbpa_written_ & 0x7fff'ffff;
     gbpa_written_ = 0;
   }

@@ -3,11 +3,14 @@
 // A marker is `hint #0x70` … `hint #0x7f`: no operation at any exception level, and nothing traps it. At a marker one
 // line goes to the file, all numbers since the start of the board:
 //
-//   MARKER(hex) INSTRUCTIONS OWN SYNC IRQ
+//   MARKER(hex) INSTRUCTIONS OWN SYNC IRQ WAITS TAKEN STACKS
 //
 // INSTRUCTIONS  executed at all exception levels by all CPUs; a CPU that waits (WFI) executes none
 // OWN           those of them in the range image=START-END, the hypervisor's
 // SYNC, IRQ     entries to the hypervisor from a lower exception level, counted at its vectors (vectors=ADDRESS)
+// WAITS, TAKEN  WFI, and reads of ICC_IAR1_EL1, outside the hypervisor: how often the kernel had nothing to do, and how
+//               many interrupts it took
+// STACKS        writes of SP_EL0, where Linux keeps the running task: more of them, more changes of task
 //
 // With profile=MARKER the blocks of the hypervisor that run between that marker and the next 0x7f are counted too, and
 // the end of the file has one line for each: `block ADDRESS INSTRUCTIONS EXECUTIONS`.
@@ -57,7 +60,7 @@ enum { FIRST_MARKER = 0x70, END_MARKER = 0x7f };
 enum { SYNC_SLOT = 0x400, IRQ_SLOT = 0x480 };  // in the vectors: from a lower exception level, AArch64
 
 struct counts {  // one per CPU
-  uint64_t all, own, sync, irq;
+  uint64_t all, own, sync, irq, waits, taken, stacks;
 };
 
 struct block {
@@ -65,7 +68,7 @@ struct block {
   struct block *next;
 };
 
-static qemu_plugin_u64 all, own, sync_entries, irq_entries;
+static qemu_plugin_u64 all, own, sync_entries, irq_entries, waits, taken, stacks;
 static uint64_t image_start, image_end, vectors;
 static unsigned profiled;  // marker, 0: none
 static bool profiling;
@@ -75,9 +78,12 @@ static FILE *out;
 static void at_marker(unsigned int cpu, void *data) {
   (void)cpu;
   const unsigned marker = (unsigned)(uintptr_t)data;
-  fprintf(out, "%x %llu %llu %llu %llu\n", marker, (unsigned long long)qemu_plugin_u64_sum(all),
-          (unsigned long long)qemu_plugin_u64_sum(own), (unsigned long long)qemu_plugin_u64_sum(sync_entries),
-          (unsigned long long)qemu_plugin_u64_sum(irq_entries));
+  const qemu_plugin_u64 columns[] = {all, own, sync_entries, irq_entries, waits, taken, stacks};
+  fprintf(out, "%x", marker);
+  for (size_t i = 0; i < sizeof columns / sizeof columns[0]; ++i) {
+    fprintf(out, " %llu", (unsigned long long)qemu_plugin_u64_sum(columns[i]));
+  }
+  fputc('\n', out);
   if (marker == profiled) profiling = true;
   if (marker == END_MARKER) profiling = false;
 }
@@ -97,9 +103,12 @@ static void watch_block(struct qemu_plugin_tb *tb, uint64_t address, size_t inst
   qemu_plugin_register_vcpu_tb_exec_cb(tb, at_block, NO_REGISTERS, block);
 }
 
-static unsigned marker_of(struct qemu_plugin_insn *instruction) {
+static uint32_t word_of(const struct qemu_plugin_insn *instruction) {
   uint32_t word = 0;
-  if (qemu_plugin_insn_data(instruction, &word, sizeof word) != sizeof word) return 0;
+  return qemu_plugin_insn_data(instruction, &word, sizeof word) == sizeof word ? word : 0;
+}
+
+static unsigned marker_of(uint32_t word) {
   if ((word & 0xfffff01fu) != 0xd503201fu) return 0;  // HINT #imm7, the immediate in bits [11:5]
   const unsigned number = word >> 5 & 0x7f;
   return number >= FIRST_MARKER ? number : 0;
@@ -116,12 +125,16 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb) {
     struct qemu_plugin_insn *instruction = qemu_plugin_tb_get_insn(tb, i);
     const uint64_t address = qemu_plugin_insn_vaddr(instruction);
     const bool inside = address >= image_start && address < image_end;
+    const uint32_t word = word_of(instruction);
     count(instruction, all);
     if (inside) count(instruction, own);
     if (inside && vectors != 0 && address == vectors + SYNC_SLOT) count(instruction, sync_entries);
     if (inside && vectors != 0 && address == vectors + IRQ_SLOT) count(instruction, irq_entries);
     if (inside && i == 0 && profiled != 0) watch_block(tb, address, instructions);
-    const unsigned marker = marker_of(instruction);
+    if (!inside && word == 0xd503207fu) count(instruction, waits);                  // WFI
+    if (!inside && (word & 0xffffffe0u) == 0xd538cc00u) count(instruction, taken);  // MRS Xt, ICC_IAR1_EL1
+    if (!inside && (word & 0xffffffe0u) == 0xd5184100u) count(instruction, stacks);  // MSR SP_EL0, Xt
+    const unsigned marker = marker_of(word);
     if (marker != 0) {
       qemu_plugin_register_vcpu_insn_exec_cb(instruction, at_marker, NO_REGISTERS, (void *)(uintptr_t)marker);
     }
@@ -183,6 +196,9 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info *info
   own = counter(score, offsetof(struct counts, own));
   sync_entries = counter(score, offsetof(struct counts, sync));
   irq_entries = counter(score, offsetof(struct counts, irq));
+  waits = counter(score, offsetof(struct counts, waits));
+  taken = counter(score, offsetof(struct counts, taken));
+  stacks = counter(score, offsetof(struct counts, stacks));
   qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
   qemu_plugin_register_atexit_cb(id, at_exit, NULL);
   return 0;

@@ -33,7 +33,7 @@ def test_verified_io(start, folder, kernel):
     assert not [event for event in board.console.events() if event.name == "blocked"]
 
 
-# Covers: S3.12 S3.13
+# Covers: S3.12 S3.13 S3.15
 def test_guest_sees_a_config_space_of_known_things(start, folder):
     image = folder / "store.img"
     disk.make(image, seed=12)

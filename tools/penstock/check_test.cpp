@@ -12,7 +12,6 @@ namespace penstock::tool {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::Not;
 
 class Check : public ::testing::Test {
  protected:

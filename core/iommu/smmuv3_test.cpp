@@ -1,0 +1,264 @@
+#include "core/iommu/smmuv3.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "core/mem/stage2_table.hpp"
+#include "sim/clock.hpp"
+#include "sim/memory.hpp"
+#include "sim/smmu/smmu.hpp"
+
+namespace penstock::iommu {
+namespace {
+
+constexpr Hpa kBase{0x8000'0000};
+constexpr std::uint64_t kPoolBytes = 2 * kMiB;
+constexpr Hpa kRam{kBase + kPoolBytes};  // machine memory that domains get
+constexpr Gpa kGuest{0x4000'0000};
+constexpr StreamId kNvme{0x100};
+constexpr StreamId kNic{0x200};
+
+struct Lines final : port::Log {
+  void line(port::Severity, std::string_view text) override { all += std::string(text) + "\n"; }
+  std::string all;
+};
+
+/// A board with an SMMU, and two domains' DMA tables: 64 KiB of RAM each, at the same guest address.
+struct Board : testing::Test {
+  explicit Board(sim::SmmuConfig config = {}) : hw(memory, memory, config) {
+    EXPECT_TRUE(pool.init(memory, kBase, kPoolBytes));
+  }
+  void start() {
+    ASSERT_TRUE(smmu.init(hw, memory, clock, pool, log));
+    ASSERT_TRUE(tables[0].init(pool, memory, tlbs[0]));
+    ASSERT_TRUE(tables[1].init(pool, memory, tlbs[1]));
+    const auto ram = mem::Stage2Attributes::dma_ram();
+    ASSERT_TRUE(tables[0].map(kGuest, kRam, 64 * kKiB, ram));
+    ASSERT_TRUE(tables[1].map(kGuest, kRam + 64 * kKiB, 64 * kKiB, ram));
+  }
+  DmaContext context(unsigned i) const { return {Vmid(static_cast<std::uint16_t>(i + 1)), tables[i].root()}; }
+  bool dma_write(StreamId stream, Gpa at, std::uint8_t value) {
+    return hw.write(stream.value(), at.value(), std::span<const std::uint8_t>(&value, 1));
+  }
+  std::uint8_t byte(Hpa at) { return static_cast<std::uint8_t>(*memory.map(at, 1)); }
+  std::vector<Fault> faults() {
+    std::array<Fault, 16> out;
+    const unsigned n = smmu.take_events(out);
+    return {out.begin(), out.begin() + n};
+  }
+
+  sim::Memory memory{kBase, 4 * kMiB};
+  sim::Clock clock;
+  sim::Smmu hw;
+  mem::PagePool pool;
+  Lines log;
+  Smmu smmu;
+  std::array<SmmuTlb, 2> tlbs{SmmuTlb{smmu, Vmid(1)}, SmmuTlb{smmu, Vmid(2)}};
+  std::array<mem::Stage2Table, 2> tables;
+};
+
+// Covers: S2.1 S1.9 S2.9
+TEST_F(Board, ADeviceReachesItsDomainsMemoryAndNothingElse) {
+  start();
+  ASSERT_TRUE(smmu.attach(kNvme, context(0)));
+  ASSERT_TRUE(smmu.attach(kNic, context(1)));
+  EXPECT_TRUE(dma_write(kNvme, kGuest + 5, 0xaa));
+  EXPECT_TRUE(dma_write(kNic, kGuest + 5, 0xbb));
+  EXPECT_EQ(byte(kRam + 5), 0xaa);
+  EXPECT_EQ(byte(kRam + 64 * kKiB + 5), 0xbb);
+
+  EXPECT_FALSE(dma_write(kNvme, kGuest + 64 * kKiB, 1));   // beyond its RAM
+  EXPECT_FALSE(dma_write(kNvme, Gpa(kRam.value()), 1));    // a machine address
+  const auto seen = faults();
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_EQ(seen[0].kind, FaultKind::kTranslation);
+  EXPECT_EQ(seen[0].stream, kNvme);
+  EXPECT_EQ(seen[0].address, Iova((kGuest + 64 * kKiB).value()));
+  EXPECT_TRUE(seen[0].stage2);
+  EXPECT_TRUE(seen[0].write);
+  EXPECT_TRUE(hw.misuses().empty()) << hw.misuses().front();
+}
+
+// Covers: H7 S0.22
+TEST_F(Board, StreamsThatNobodyOwnsAbortAndAreNamed) {
+  start();
+  EXPECT_FALSE(dma_write(StreamId(0x300), kGuest, 1));
+  ASSERT_TRUE(smmu.attach(kNvme, context(0)));
+  EXPECT_FALSE(dma_write(StreamId(0x101), kGuest, 1));  // a neighbour in the same level-2 table
+  const auto seen = faults();
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_EQ(seen[0].kind, FaultKind::kBadStreamId);
+  EXPECT_EQ(seen[1].kind, FaultKind::kBadSte);
+  EXPECT_EQ(seen[1].stream, StreamId(0x101));
+}
+
+TEST_F(Board, NothingBypassesWhileItIsBroughtUp) {
+  // Firmware left the SMMU off and bypassing; from init() on it aborts, whatever state it is in.
+  EXPECT_TRUE(hw.translate(kNvme.value(), kRam.value(), true).ok);
+  start();
+  EXPECT_FALSE(hw.translate(kNvme.value(), kRam.value(), true).ok);
+  ASSERT_TRUE(smmu.stop());
+  EXPECT_FALSE(hw.translate(kNvme.value(), kRam.value(), true).ok);
+}
+
+// Covers: S2.9
+TEST_F(Board, ArgumentsAreCheckedBeforeAnythingChanges) {
+  start();
+  ASSERT_TRUE(smmu.attach(kNvme, context(0)));
+  EXPECT_EQ(smmu.attach(kNvme, context(1)).error(), fail(Code::kAlreadyExists, kNvme.value()));
+  EXPECT_EQ(smmu.attach(kNic, {Vmid(0), tables[1].root()}).error().code, Code::kOutOfRange);
+  EXPECT_EQ(smmu.attach(kNic, {Vmid(2), tables[1].root() + kPageSize}).error().code,
+            Code::kMisaligned);
+  EXPECT_EQ(smmu.attach(StreamId(0x10000), context(0)).error().code, Code::kOutOfRange);
+  EXPECT_EQ(smmu.detach(kNic).error().code, Code::kNotFound);
+  EXPECT_EQ(smmu.owner(kNvme), Vmid(1));
+  EXPECT_FALSE(smmu.owner(kNic));
+}
+
+// Covers: H27 H34 H37
+TEST_F(Board, AfterDetachNothingCachedLetsTheDeviceThrough) {
+  start();
+  ASSERT_TRUE(smmu.attach(kNvme, context(0)));
+  ASSERT_TRUE(dma_write(kNvme, kGuest, 1));  // entry and translation are cached now
+  ASSERT_GT(hw.cached_translations(), 0u);
+  ASSERT_TRUE(smmu.detach(kNvme));
+  EXPECT_FALSE(dma_write(kNvme, kGuest, 2));
+  EXPECT_EQ(byte(kRam), 1);
+  EXPECT_EQ(hw.cached_translations(), 0u);
+  EXPECT_TRUE(faults().empty());  // quarantine aborts without events
+  ASSERT_TRUE(smmu.attach(kNvme, context(1)));
+  EXPECT_TRUE(dma_write(kNvme, kGuest, 3));
+  EXPECT_EQ(byte(kRam + 64 * kKiB), 3);
+}
+
+// Covers: H8
+TEST_F(Board, UnmappedMemoryIsOutOfReachWhenUnmapReturns) {
+  start();
+  ASSERT_TRUE(smmu.attach(kNvme, context(0)));
+  ASSERT_TRUE(dma_write(kNvme, kGuest, 1));
+  ASSERT_TRUE(tables[0].unmap(kGuest, kPageSize));
+  EXPECT_FALSE(dma_write(kNvme, kGuest, 2));
+  EXPECT_EQ(byte(kRam), 1);
+  EXPECT_TRUE(dma_write(kNvme, kGuest + kPageSize, 2));
+}
+
+// Covers: H30
+TEST_F(Board, TheEntryIsNeverSeenHalfWritten) {
+  start();
+  std::vector<bool> through;
+  hw.before_sync([&] {
+    const auto out = hw.translate(kNvme.value(), kGuest.value(), true);
+    if (out.ok) EXPECT_EQ(out.pa, kRam.value());
+    through.push_back(out.ok);
+  });
+  ASSERT_TRUE(smmu.attach(kNvme, context(0)));
+  EXPECT_FALSE(through.empty());
+  EXPECT_TRUE(dma_write(kNvme, kGuest, 1));
+}
+
+// Covers: S0.19 S0.20 S0.21
+TEST_F(Board, TheDoorbellCanBeWrittenAndNotRead) {
+  start();
+  const Gpa doorbell{0x0809'0000};
+  const Hpa page = kRam + 128 * kKiB;
+  ASSERT_TRUE(tables[0].map(doorbell, page, kPageSize, mem::Stage2Attributes::doorbell()));
+  ASSERT_TRUE(smmu.attach(kNvme, context(0)));
+  EXPECT_TRUE(dma_write(kNvme, doorbell + 0x40, 7));
+  EXPECT_EQ(byte(page + 0x40), 7);
+  std::array<std::uint8_t, 4> out{};
+  EXPECT_FALSE(hw.read(kNvme.value(), doorbell.value(), out));
+  const auto seen = faults();
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].kind, FaultKind::kPermission);
+  EXPECT_FALSE(seen[0].write);
+}
+
+// Covers: S2.27
+TEST_F(Board, TheAuditShowsWhatWasAttachedAndNothingElse) {
+  struct Visitor final : StreamVisitor {
+    void stream(const StreamView& view) override { views.push_back(view); }
+    std::vector<StreamView> views;
+  } visitor;
+  start();
+  ASSERT_TRUE(smmu.attach(kNvme, context(0)));
+  ASSERT_TRUE(smmu.block(kNic));
+  smmu.audit(visitor);
+  ASSERT_EQ(visitor.views.size(), 1u);
+  EXPECT_EQ(visitor.views[0].stream, kNvme);
+  EXPECT_EQ(visitor.views[0].vmid, Vmid(1));
+  EXPECT_EQ(visitor.views[0].root, tables[0].root());
+  EXPECT_EQ(visitor.views[0].config, 6);
+}
+
+// Covers: H33
+TEST_F(Board, ADeadCommandQueueIsAnErrorAndTheStreamStaysShut) {
+  start();
+  hw.stop_commands(true);
+  EXPECT_EQ(smmu.attach(kNvme, context(0)).error().code, Code::kTimeout);
+  hw.stop_commands(false);
+  EXPECT_FALSE(dma_write(kNvme, kGuest, 1));
+}
+
+// Covers: H9
+TEST_F(Board, ARefusedCommandIsAnErrorAndTheQueueGoesOn) {
+  start();
+  hw.reject_next(0x03);
+  EXPECT_EQ(smmu.attach(kNvme, context(0)).error().code, Code::kHardwareError);
+  EXPECT_FALSE(dma_write(kNvme, kGuest, 1));
+  EXPECT_TRUE(smmu.attach(kNic, context(1)));
+  EXPECT_TRUE(dma_write(kNic, kGuest, 1));
+}
+
+// Covers: H36
+TEST_F(Board, ATlbThatCannotBeInvalidatedStopsAllDmaBeforeFramesAreFreed) {
+  start();
+  ASSERT_TRUE(smmu.attach(kNvme, context(0)));
+  ASSERT_TRUE(dma_write(kNvme, kGuest, 1));
+  hw.stop_commands(true);
+  (void)tables[0].unmap(kGuest, kPageSize);
+  EXPECT_FALSE(dma_write(kNvme, kGuest, 2)) << "a freed frame is still reachable";
+}
+
+// Covers: H14
+TEST_F(Board, AFloodOfEventsIsTakenInBoundedPartsAndTheLossIsCounted) {
+  start();
+  ASSERT_TRUE(smmu.attach(kNvme, context(0)));
+  for (unsigned i = 0; i < 1000; ++i) (void)dma_write(kNvme, Gpa(i * kPageSize), 1);
+  EXPECT_GT(hw.events_lost(), 0u);
+  unsigned taken = 0;
+  for (auto part = faults(); !part.empty(); part = faults()) {
+    EXPECT_LE(part.size(), 16u);
+    taken += static_cast<unsigned>(part.size());
+  }
+  EXPECT_EQ(taken, hw.events_recorded());
+  EXPECT_GE(smmu.event_overflows(), 1u);
+  (void)dma_write(kNvme, Gpa(0), 1);  // the queue works again
+  EXPECT_EQ(faults().size(), 1u);
+}
+
+TEST_F(Board, GlobalErrorsAreAcknowledgedAndLogged) {
+  start();
+  hw.raise_gerror(1u << 2);
+  EXPECT_EQ(smmu.handle_gerror() & 4, 4u);
+  EXPECT_EQ(smmu.handle_gerror(), 0u);
+  EXPECT_FALSE(log.all.empty());
+  EXPECT_TRUE(hw.misuses().empty());
+}
+
+struct OldBoard : Board {
+  OldBoard() : Board([] {
+    sim::SmmuConfig config;
+    config.idr0 &= ~1u;  // no stage 2
+    return config;
+  }()) {}
+};
+
+TEST_F(OldBoard, AnSmmuWithoutStageTwoIsRefused) {
+  EXPECT_EQ(smmu.init(hw, memory, clock, pool, log).error().code, Code::kUnsupported);
+  EXPECT_EQ(smmu.attach(kNvme, {Vmid(1), kBase}).error().code, Code::kBadState);
+  EXPECT_FALSE(hw.translate(kNvme.value(), kRam.value(), true).ok);
+}
+
+}  // namespace
+}  // namespace penstock::iommu

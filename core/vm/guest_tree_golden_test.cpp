@@ -1,0 +1,50 @@
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "core/vm/guest_tree.hpp"
+
+namespace penstock::vm {
+namespace {
+
+/// What the device tree compiler makes of the tree, its warnings included.
+std::string decompile(const std::vector<std::uint8_t>& tree, std::size_t bytes) {
+  const std::string file = testing::TempDir() + "guest_tree_" + std::to_string(getpid()) + ".dtb";
+  std::ofstream(file, std::ios::binary)
+      .write(reinterpret_cast<const char*>(tree.data()), static_cast<std::streamsize>(bytes));
+  const std::string command = "dtc -I dtb -O dts " + file + " 2>&1";
+  std::FILE* pipe = popen(command.c_str(), "r");
+  std::string text;
+  if (pipe == nullptr) return text;
+  for (int c = std::fgetc(pipe); c != EOF; c = std::fgetc(pipe)) text += static_cast<char>(c);
+  EXPECT_EQ(pclose(pipe), 0);
+  std::remove(file.c_str());
+  return text;
+}
+
+// Covers: S3.4
+TEST(GuestTreeGolden, TheDeviceTreeCompilerReadsWhatIsMeantAndHasNothingToSay) {
+  GuestTreeConfig config;
+  ASSERT_TRUE(config.mpidrs.push_back(0));
+  ASSERT_TRUE(config.mpidrs.push_back(1));
+  config.memory_bytes = 512 * kMiB;
+  config.bootargs = "console=ttyAMA0";
+  config.initrd = Gpa(0x4800'0000);
+  config.initrd_bytes = 0x1234;
+  config.has_pci = true;
+  std::vector<std::uint8_t> tree(64 * kKiB);
+  const auto bytes = build_guest_tree(config, tree);
+  ASSERT_TRUE(bytes);
+  std::ifstream golden(PENSTOCK_SOURCE_DIR "/core/vm/guest_tree.golden.dts");
+  const std::string expected{std::istreambuf_iterator<char>(golden), {}};
+  ASSERT_FALSE(expected.empty());
+  EXPECT_EQ(decompile(tree, *bytes), expected);
+}
+
+}  // namespace
+}  // namespace penstock::vm
