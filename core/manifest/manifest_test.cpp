@@ -296,7 +296,7 @@ TEST(Manifest, RefusesBadDeviceAddresses) {
   d.devices = {{0x0100, 8, false, false, {}}, {0x0200, 8, false, false, {}}};
   expect_refused({d}, Code::kAlreadyExists, "same guest address");
   d.devices.clear();
-  for (std::uint32_t i = 0; i < 17; ++i) d.devices.push_back({0x100 + i, 8 + i, false, false, {}});
+  for (std::uint32_t i = 0; i < 33; ++i) d.devices.push_back({0x100 + i, 8 + i, false, false, {}});
   expect_refused({d}, Code::kTableFull, "more devices");
 }
 

@@ -81,7 +81,11 @@ TEST_F(Reset, OneThatOnlyPretendsIsNoticed) {
 TEST_F(Reset, RequestsUnderWayDelayItButNotForEver) {
   auto& nvme = only(sim::nvme_like());
   nvme.set_transactions_pending(true);
+  const std::uint64_t before = board.clock.peek_ns();
   ASSERT_TRUE(reset());
+  // 100 ms for what never ends, 100 ms after the reset itself.
+  EXPECT_GE(board.clock.peek_ns() - before, 200'000'000U);
+  EXPECT_LT(board.clock.peek_ns() - before, 400'000'000U);
   EXPECT_EQ(nvme.resets(), 1U);
 }
 

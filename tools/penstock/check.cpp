@@ -386,7 +386,13 @@ void Checker::place_devices(const DomainSpec& domain, PlannedDomain& planned) {
   for (PlannedDevice& device : planned.devices) {
     if (device.guest != GuestBdf()) continue;
     const auto* free = std::find(used.begin(), used.end(), false);
-    if (free == used.end()) return;  // cannot happen: 16 devices, 31 slots
+    if (free == used.end()) {
+      out_.error(domain.devices.back().at,
+                 fmt::format("{} has more devices than its bus has free slots; give some of them a "
+                             "`guest` address with another function number, like \"00:01.1\"",
+                             label(domain)));
+      return;
+    }
     device.guest = GuestBdf(0, static_cast<unsigned>(free - used.begin()), 0);
     used[device.guest.device()] = true;
   }

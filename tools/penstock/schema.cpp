@@ -24,7 +24,7 @@ constexpr std::array kConfigKeys = std::to_array<Key>({
   {"domain", "autostart", Type::kFlag, false, "Start it at boot; `true` by default"},
   {"domain", "on_reboot", Type::kText, false, "`restart` (default) or `stop`: what a reboot by the guest does"},
   {"domain", "on_crash", Type::kText, false, "`stop` (default) or `restart`: what the hypervisor does after it had to stop the domain"},
-  {"domain", "device", Type::kTables, false, "One physical PCI function each, up to 16"},
+  {"domain", "device", Type::kTables, false, "One physical PCI function each, up to 32"},
 
   {"domain.device", "host", Type::kText, true, "Where the function is on the board, `0000:01:00.0`"},
   {"domain.device", "guest", Type::kText, false, "Where the domain sees it, `00:01.0` to `00:1f.7`; by default the next free slot"},
