@@ -71,8 +71,12 @@ class Writer {
   int error_ = 0;
 };
 
-constexpr std::uint32_t high(std::uint64_t v) { return static_cast<std::uint32_t>(v >> 32); }
-constexpr std::uint32_t low(std::uint64_t v) { return static_cast<std::uint32_t>(v); }
+constexpr std::uint32_t high(std::uint64_t v) {
+  return static_cast<std::uint32_t>(v >> 32);
+}
+constexpr std::uint32_t low(std::uint64_t v) {
+  return static_cast<std::uint32_t>(v);
+}
 
 void chosen(Writer& w, const GuestTreeConfig& config) {
   w.begin("chosen");
