@@ -8,7 +8,9 @@ extern "C" const char _image_end[];
 namespace penstock {
 namespace {
 
-Hpa address_of(const char* symbol) { return Hpa(reinterpret_cast<std::uintptr_t>(symbol)); }
+Hpa address_of(const char* symbol) {
+  return Hpa(reinterpret_cast<std::uintptr_t>(symbol));
+}
 
 Status map_device(arch::Stage1& stage1, const manifest::MemoryRange& range) {
   const Hpa start = range.base.align_down(kPageSize);

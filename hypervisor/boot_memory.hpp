@@ -1,4 +1,5 @@
-// Who gets which memory when the machine starts: the image, the hypervisor's pool, what is left for domains.
+// Who gets which memory when the machine starts: the image, the hypervisor's pool, what is left for
+// domains.
 #pragma once
 
 #include <cstdint>
@@ -13,14 +14,15 @@
 
 namespace penstock {
 
-/// Everything of Penstock's own: tables, queues, stacks, domains. With the image it stays below 8 MiB.
+/// Everything of Penstock's own: tables, queues, stacks, domains. With the image it stays below 8
+/// MiB.
 inline constexpr std::uint64_t kPoolBytes = 5 * kMiB;
 
 struct BootImage {
-  Hpa base;                      // where the loader put the image
-  std::uint64_t image_bytes;     // image with its zero-initialised data
-  std::uint64_t bundle_bytes;    // what `penstock build` appended, 0 when there is nothing
-  Hpa tree;                      // the board's device tree
+  Hpa base;                    // where the loader put the image
+  std::uint64_t image_bytes;   // image with its zero-initialised data
+  std::uint64_t bundle_bytes;  // what `penstock build` appended, 0 when there is nothing
+  Hpa tree;                    // the board's device tree
   std::uint64_t tree_bytes;
 };
 
@@ -30,7 +32,6 @@ Status lay_out_memory(const manifest::Board& board, const BootImage& image, port
                       mem::RamMap& free, mem::PagePool& pool, Hpa& pool_base);
 
 /// Builds the hypervisor's own address space: image by section (W^X), RAM, devices of the board.
-Status build_address_space(const manifest::Board& board, mem::PagePool& pool,
-                           arch::Stage1& stage1);
+Status build_address_space(const manifest::Board& board, mem::PagePool& pool, arch::Stage1& stage1);
 
 }  // namespace penstock

@@ -28,8 +28,12 @@ struct DomainObjects {
 };
 
 /// VMIDs of a domain's two DMA tables in the SMMU; 0 is nobody's.
-Vmid dma_vmid(DomainId id) { return Vmid(static_cast<std::uint16_t>(2 * id.value() + 1)); }
-Vmid doorbell_vmid(DomainId id) { return Vmid(static_cast<std::uint16_t>(2 * id.value() + 2)); }
+Vmid dma_vmid(DomainId id) {
+  return Vmid(static_cast<std::uint16_t>(2 * id.value() + 1));
+}
+Vmid doorbell_vmid(DomainId id) {
+  return Vmid(static_cast<std::uint16_t>(2 * id.value() + 2));
+}
 
 template <typename T>
 Result<void*> room_for(Machine& m) {
@@ -71,7 +75,8 @@ const pci::FunctionInfo* find_function(const Machine& m, HostBdf bdf) {
   return nullptr;
 }
 
-/// The configuration's extra capabilities in the words of the policy. Registers that it does not name are read-only copies.
+/// The configuration's extra capabilities in the words of the policy. Registers that it does not
+/// name are read-only copies.
 std::span<const vpci::ExtraCapability> extra_of(Machine& m, const manifest::DeviceConfig& config,
                                                 DeviceObjects& objects) {
   for (const manifest::ExtraCapability& wanted : m.manifest.capabilities_of(config)) {
@@ -82,12 +87,14 @@ std::span<const vpci::ExtraCapability> extra_of(Machine& m, const manifest::Devi
       out = {r.offset, 4, 0, 0, r.write & ~r.w1c, r.w1c, 0};
       (r.live ? out.live : out.ro) = ~(r.write | r.w1c);
     }
-    (void)objects.extra.push_back({wanted.id, wanted.extended, wanted.length, {registers.data(), count}});
+    (void)objects.extra.push_back(
+        {wanted.id, wanted.extended, wanted.length, {registers.data(), count}});
   }
   return {objects.extra.begin(), objects.extra.size()};
 }
 
-/// True when another function of the domain has the same device number: function 0 then has to say so in its header.
+/// True when another function of the domain has the same device number: function 0 then has to say
+/// so in its header.
 bool shares_slot(const manifest::DomainConfig& domain, const manifest::DeviceConfig& config) {
   for (const manifest::DeviceConfig& other : domain.devices) {
     if (other.guest != config.guest && other.guest.device() == config.guest.device()) return true;
@@ -95,7 +102,8 @@ bool shares_slot(const manifest::DomainConfig& domain, const manifest::DeviceCon
   return false;
 }
 
-/// Functions that cannot be told apart, or can reach each other past the IOMMU, go to one domain or to none (S3.26, H2).
+/// Functions that cannot be told apart, or can reach each other past the IOMMU, go to one domain or
+/// to none (S3.26, H2).
 Status check_isolation(Machine& m, const manifest::DeviceConfig& config,
                        const pci::FunctionInfo& info) {
   if (config.accept_insecure) return {};
@@ -190,7 +198,8 @@ Status create(Machine& m, const manifest::DomainConfig& config, unsigned index) 
   o.cpu_tlb.bind(o.domain.cpu_table(), vmid);
   parts.cpu_tlb = &o.cpu_tlb;
   if (!config.devices.empty()) {
-    // Without an SMMU a device would reach all memory, and no guest address means anything to it (invariant 9).
+    // Without an SMMU a device would reach all memory, and no guest address means anything to it
+    // (invariant 9).
     if (!m.has_smmu || !m.has_its) return fail(Code::kNoIsolation, config.devices[0].host.value());
     parts.dma_tlb = &o.dma_tlb;
     parts.doorbell_tlb = &o.doorbell_tlb;

@@ -42,7 +42,8 @@ void announce(Machine& m, const pci::FunctionInfo& info) {
   m.console.line(port::Severity::kInfo, text.view());
 }
 
-/// A CPU that no domain owns takes the board's interrupts where there is one: faults and typing then cost no domain time.
+/// A CPU that no domain owns takes the board's interrupts where there is one: faults and typing
+/// then cost no domain time.
 std::uint64_t housekeeping_affinity(const Machine& m) {
   for (unsigned i = 0; i < m.cpu_count; ++i) {
     const arch::Cpu& cpu = m.cpus[i];
@@ -78,9 +79,9 @@ void find_devices(Machine& m) {
   m.msi_map = id_map(bridge.msi_map);
   m.ecam_window = ports::HwMmio(bridge.ecam.base.value());
   m.ecam.init(m.ecam_window, bridge.ecam.size, bridge.bus_first, bridge.bus_last);
-  const Status found = pci::enumerate(m.ecam, {bridge.mem32.bus, bridge.mem32.host, bridge.mem32.size},
-                                      {bridge.mem64.bus, bridge.mem64.host, bridge.mem64.size},
-                                      m.inventory);
+  const Status found =
+      pci::enumerate(m.ecam, {bridge.mem32.bus, bridge.mem32.host, bridge.mem32.size},
+                     {bridge.mem64.bus, bridge.mem64.host, bridge.mem64.size}, m.inventory);
   if (!found) return unusable(m, "the PCI bus", found.error());
   for (const pci::FunctionInfo& info : m.inventory.functions) announce(m, info);
 }

@@ -32,7 +32,9 @@ void console_input(Machine& machine) {
 }
 
 /// EL2's own timer, armed while a domain has an unfinished line (console.hpp).
-void stop_hypervisor_timer() { PENSTOCK_WRITE_SYSREG(cnthp_ctl_el2, 0); }
+void stop_hypervisor_timer() {
+  PENSTOCK_WRITE_SYSREG(cnthp_ctl_el2, 0);
+}
 
 }  // namespace
 
@@ -47,8 +49,8 @@ void Machine::message(arch::Cpu& cpu, HostLpi lpi) {
       devices[route.device]->interrupts.fetch_add(1, std::memory_order_relaxed);
       Partition& partition = *partitions[route.domain.value()];
       vmsi::VirtualGic& virtual_gic = partition.domain().gic();
-      const bool here = cpu.vcpu != nullptr && cpu.vcpu->partition == &partition &&
-                        cpu.vcpu->index == route.vcpu;
+      const bool here =
+          cpu.vcpu != nullptr && cpu.vcpu->partition == &partition && cpu.vcpu->index == route.vcpu;
       if (here) {
         virtual_gic.pend_lpi_here(route.vcpu, route.lpi);
       } else {
@@ -114,7 +116,8 @@ void Machine::domain_ended() {
   report_memory();
   console.event("end", "{}");
   psci.system_off();
-  console.line(port::Severity::kWarning, "every domain is off; firmware cannot switch the board off");
+  console.line(port::Severity::kWarning,
+               "every domain is off; firmware cannot switch the board off");
 }
 
 }  // namespace penstock

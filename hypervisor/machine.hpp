@@ -1,4 +1,5 @@
-// Everything there is one of. main.cpp builds it, in order, in one function; nothing ever takes it apart.
+// Everything there is one of. main.cpp builds it, in order, in one function; nothing ever takes it
+// apart.
 #pragma once
 
 #include <array>
@@ -61,7 +62,7 @@ struct Machine {
 
   mem::RamMap free_ram;  // boot only
   Hpa pool_base;
-  mem::PagePool pool;    // the hypervisor's own; each domain has a quota taken from it at boot
+  mem::PagePool pool;  // the hypervisor's own; each domain has a quota taken from it at boot
   arch::Stage1 stage1;
   std::array<arch::Cpu, arch::kMaxCpus> cpus{};
   unsigned cpu_count = 0;
@@ -89,8 +90,8 @@ struct Machine {
   std::array<Partition*, kMaxDomains> partitions{};
   unsigned partition_count = 0;
   std::atomic<unsigned> domains_alive{0};
-  unsigned input_focus = 0;           // domain, by its number in the manifest, that gets typed characters
-  bool input_command = false;         // Ctrl-T was typed: the next character chooses
+  unsigned input_focus = 0;    // domain, by its number in the manifest, that gets typed characters
+  bool input_command = false;  // Ctrl-T was typed: the next character chooses
 
   /// Waits for work on this CPU; the stack starts afresh.
   [[noreturn]] void idle(arch::Cpu& cpu);
@@ -111,7 +112,8 @@ struct Machine {
   /// The domain with this number in the manifest; null when it was left out.
   [[nodiscard]] Partition* by_manifest_index(unsigned index);
 
-  // report.cpp: machine-readable lines for `penstock run`, each about one event, rate-limited where a guest causes them
+  // report.cpp: machine-readable lines for `penstock run`, each about one event, rate-limited where
+  // a guest causes them
   void report_memory();
   void report_domain(Partition& partition, std::string_view state);
   void report_faults();

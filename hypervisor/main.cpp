@@ -1,4 +1,5 @@
-// The composition root: every object of the hypervisor is built here, in this order, and never taken apart.
+// The composition root: every object of the hypervisor is built here, in this order, and never
+// taken apart.
 #include <new>
 
 #include "core/base/bytes.hpp"
@@ -42,8 +43,8 @@ std::span<const std::uint8_t> memory_at(Hpa pa, std::uint64_t size) {
   return {reinterpret_cast<const std::uint8_t*>(pa.value()), size};
 }
 
-/// What the header behind the image claims (bundle.hpp), 0 when there is none. parse() checks it later; until then it only
-/// keeps the memory from being given away.
+/// What the header behind the image claims (bundle.hpp), 0 when there is none. parse() checks it
+/// later; until then it only keeps the memory from being given away.
 std::uint64_t bundle_bytes(std::span<const std::uint8_t> header) {
   for (std::size_t i = 0; i < manifest::kBundleMagic.size(); ++i) {
     if (header[i] != static_cast<std::uint8_t>(manifest::kBundleMagic[i])) return 0;
@@ -52,7 +53,8 @@ std::uint64_t bundle_bytes(std::span<const std::uint8_t> header) {
   return bytes <= kLargestBundle ? bytes : 0;
 }
 
-/// The board's tree, its console, memory and our own address space. Nothing can be said before the console is there.
+/// The board's tree, its console, memory and our own address space. Nothing can be said before the
+/// console is there.
 void start_machine(Machine& m, Hpa image, Hpa tree) {
   arch::enable_boot_map(image, tree);
   const auto board = manifest::parse_board(memory_at(tree, kLargestTree));
@@ -88,8 +90,8 @@ void start_cpus(Machine& m) {
     const auto stack = m.pool.take(arch::kStackBytes);
     require(m, stack ? Status{} : Status{stack.error()}, "stack");
     cpu.stack_top = stack->value() + arch::kStackBytes;
-    cpu.start = {m.stage1.ttbr0(), arch::Stage1::tcr(), arch::Stage1::mair(),
-                 arch::Stage1::sctlr(), cpu.stack_top, &cpu};
+    cpu.start = {m.stage1.ttbr0(),      arch::Stage1::tcr(), arch::Stage1::mair(),
+                 arch::Stage1::sctlr(), cpu.stack_top,       &cpu};
     m.memory.make_observable(Hpa(reinterpret_cast<std::uintptr_t>(&cpu.start)), sizeof(cpu.start));
   }
 }
@@ -128,8 +130,8 @@ void start_own_cpu(Machine& m, arch::Cpu& cpu) {
   if (cpu.redistributor == 0) arch::panic("a CPU has no redistributor");
   ports::HwMmio frame(cpu.redistributor);
   require(m, m.gic.init_redistributor(frame, cpu.index, m.lpi_tables), "redistributor");
-  for (const unsigned own : {kKickSgi, kMaintenanceIntId, kHypervisorTimerIntId,
-                             kVirtualTimerIntId, kPhysicalTimerIntId}) {
+  for (const unsigned own : {kKickSgi, kMaintenanceIntId, kHypervisorTimerIntId, kVirtualTimerIntId,
+                             kPhysicalTimerIntId}) {
     require(m, m.gic.enable_ppi(frame, own), "private interrupts");
   }
   arch::init_gic_cpu_interface();
@@ -156,14 +158,19 @@ void start_other_cpus(Machine& m, const arch::Cpu& self) {
 
 void greet(Machine& m) {
   Text<200> text;
-  text.text("Penstock: ").dec(m.board.cpus.size()).text(" CPUs, ").dec(m.free_ram.free_bytes() / kMiB);
+  text.text("Penstock: ")
+      .dec(m.board.cpus.size())
+      .text(" CPUs, ")
+      .dec(m.free_ram.free_bytes() / kMiB);
   text.text(" MiB for domains, image ").dec(m.image.image_bytes / kKiB).text(" KiB");
   m.console.line(port::Severity::kInfo, text.view());
 }
 
 }  // namespace
 
-Machine& machine() { return *std::launder(reinterpret_cast<Machine*>(machine_storage)); }
+Machine& machine() {
+  return *std::launder(reinterpret_cast<Machine*>(machine_storage));
+}
 
 extern "C" [[noreturn]] void penstock_boot(std::uint64_t image, std::uint64_t tree) {
   PENSTOCK_WRITE_SYSREG(tpidr_el2, 0);

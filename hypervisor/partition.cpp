@@ -38,21 +38,23 @@ void Partition::request_stop(Stop stop, std::string_view why) {
   stop_.store(stop, std::memory_order_release);
   Text<200> line;
   line.text(name()).text(": ").text(why);
-  machine_->console.line(
-      stop == Stop::kCrash ? port::Severity::kError : port::Severity::kInfo, line.view());
+  machine_->console.line(stop == Stop::kCrash ? port::Severity::kError : port::Severity::kInfo,
+                         line.view());
   for (unsigned i = 0; i < vcpu_count_; ++i) kick(vcpus_[i].index);
 }
 
 Status Partition::load() {
-  // Same seed, another stream for each start of each domain; the clock keeps restarts of the board apart where a loader
-  // gives the same seed twice.
+  // Same seed, another stream for each start of each domain; the clock keeps restarts of the board
+  // apart where a loader gives the same seed twice.
   vm::Randomness randomness;
   if (machine_->board.rng_seed) {
-    const std::uint64_t stream = machine_->clock.now_ns() << 16 | source() << 8 | (restarts_ & 0xff);
+    const std::uint64_t stream =
+        machine_->clock.now_ns() << 16 | source() << 8 | (restarts_ & 0xff);
     randomness = chacha20_block(*machine_->board.rng_seed, stream, 0);
   }
-  return domain_->load_images(machine_->payload(config_->kernel), machine_->payload(config_->initrd),
-                              config_->cmdline_view(), randomness);
+  return domain_->load_images(machine_->payload(config_->kernel),
+                              machine_->payload(config_->initrd), config_->cmdline_view(),
+                              randomness);
 }
 
 void Partition::poll_idle(Vcpu& vcpu) {
@@ -137,7 +139,9 @@ void Partition::finish_stop(Vcpu& vcpu) {
   machine_->domain_ended();
 }
 
-void Partition::cpu_off(Vcpu& vcpu) { leave(vcpu); }
+void Partition::cpu_off(Vcpu& vcpu) {
+  leave(vcpu);
+}
 
 Vcpu* Partition::by_affinity(std::uint64_t affinity) {
   for (unsigned i = 0; i < vcpu_count_; ++i) {
@@ -151,7 +155,8 @@ std::int64_t Partition::cpu_on(std::uint64_t affinity, std::uint64_t entry, std:
   if (target == nullptr) return vm::kPsciInvalidParameters;
   if (!domain_->is_ram(Gpa(entry), 4)) return vm::kPsciInvalidAddress;
   Vcpu::Power expected = Vcpu::Power::kOff;
-  // kOnPending is claimed first and published with entry and context by the second store (pairs with poll_idle()).
+  // kOnPending is claimed first and published with entry and context by the second store (pairs
+  // with poll_idle()).
   if (!target->claimed.exchange(true, std::memory_order_acq_rel)) {
     if (target->power.load(std::memory_order_acquire) == expected) {
       target->entry = entry;

@@ -3,11 +3,12 @@
 // States and who moves them:
 //
 //     kOff ----start()----> kLoading --(CPU of vCPU 0 has loaded the images)--> kRunning
-//     kRunning --request_stop()--> kStopping --(last vCPU has parked)--> kEnding --> kLoading (reset) or kOff
+//     kRunning --request_stop()--> kStopping --(last vCPU has parked)--> kEnding --> kLoading
+//     (reset) or kOff
 //
-// Everything runs on the domain's own CPUs; nobody else waits for it. `running_` counts vCPUs that are in the guest or
-// handle one of its traps; the vCPU that takes it to zero and wins the exchange of kStopping for kEnding finishes the stop,
-// once.
+// Everything runs on the domain's own CPUs; nobody else waits for it. `running_` counts vCPUs that
+// are in the guest or handle one of its traps; the vCPU that takes it to zero and wins the exchange
+// of kStopping for kEnding finishes the stop, once.
 #pragma once
 
 #include <array>
@@ -35,11 +36,12 @@ class Partition final : public port::VcpuKick {
 
   /// Boot CPU: makes the CPU of vCPU 0 load the images and enter the guest.
   void start();
-  /// Any CPU: ends the domain for the reason given; `why` is logged. Returns; the caller's own vCPU parks at its next
-  /// check(). Repeated requests while one is under way are ignored.
+  /// Any CPU: ends the domain for the reason given; `why` is logged. Returns; the caller's own vCPU
+  /// parks at its next check(). Repeated requests while one is under way are ignored.
   void request_stop(Stop stop, std::string_view why);
 
-  /// Idle loop of one of the domain's CPUs: does what is asked of it; does not return when it enters the guest.
+  /// Idle loop of one of the domain's CPUs: does what is asked of it; does not return when it
+  /// enters the guest.
   void poll_idle(Vcpu& vcpu);
   /// Before every return to the guest: parks this CPU when the domain is stopping.
   void check(Vcpu& vcpu) {

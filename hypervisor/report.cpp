@@ -1,8 +1,9 @@
 // What the operator and `penstock run` learn: `@ event {json}` lines on the console.
 //
-// A guest can cause faults and forged messages as fast as its device works. Faults that follow one another in one page
-// are one event; of those and of forged messages the first of each device are reported one by one, after that only every
-// time the count has doubled, so that a flood costs a handful of lines (H14, invariant 7).
+// A guest can cause faults and forged messages as fast as its device works. Faults that follow one
+// another in one page are one event; of those and of forged messages the first of each device are
+// reported one by one, after that only every time the count has doubled, so that a flood costs a
+// handful of lines (H14, invariant 7).
 #include "core/base/text.hpp"
 #include "hypervisor/machine.hpp"
 
@@ -37,8 +38,9 @@ std::string_view owner_name(Machine& m, const assign::Device* device) {
   return "none";
 }
 
-/// A device that faults this often in a second does nothing useful any more and keeps the CPU that takes the events busy,
-/// which may be another domain's: its stream then aborts without events until it is handed over again (invariant 7).
+/// A device that faults this often in a second does nothing useful any more and keeps the CPU that
+/// takes the events busy, which may be another domain's: its stream then aborts without events
+/// until it is handed over again (invariant 7).
 constexpr std::uint64_t kFaultsPerSecond = 4096;
 
 void cut_off_if_flooding(Machine& m, assign::Device& device) {
@@ -91,7 +93,9 @@ void report_device(Machine& m, const Partition& partition, const assign::Device&
   json.text("{\"domain\":\"").text(partition.name()).text("\",\"bdf\":\"");
   json.bdf(device.info.bdf.value()).text("\",\"vendor\":\"").hex(device.info.vendor, 4);
   json.text("\",\"device\":\"").hex(device.info.device, 4).text("\",\"interrupts\":");
-  json.dec(device.interrupts.load(std::memory_order_relaxed)).text(",\"faults\":").dec(device.faults.total);
+  json.dec(device.interrupts.load(std::memory_order_relaxed))
+      .text(",\"faults\":")
+      .dec(device.faults.total);
   json.text(",\"forged_messages\":").dec(device.strays).text("}");
   m.console.event("device", json.view());
 }

@@ -1,12 +1,13 @@
-// The steps of the boot after the first CPU runs on its own address space (main.cpp calls them in this order).
+// The steps of the boot after the first CPU runs on its own address space (main.cpp calls them in
+// this order).
 #pragma once
 
 namespace penstock {
 
 struct Machine;
 
-// hardware_setup.cpp: each says what is missing and what follows from it; a board without ITS, SMMU or host bridge can
-// still run domains without devices.
+// hardware_setup.cpp: each says what is missing and what follows from it; a board without ITS, SMMU
+// or host bridge can still run domains without devices.
 void start_its(Machine& m);
 void start_smmu(Machine& m);
 void find_devices(Machine& m);

@@ -4,11 +4,12 @@
 //
 //     kQuarantined --hand_over()--> kAssigned --take_back()--> kQuarantined
 //                        |                          |
-//                        '--- a step fails ---------'--> kQuarantined, or kBroken when it cannot be reset
+//                        '--- a step fails ---------'--> kQuarantined, or kBroken when it cannot be
+//                        reset
 //
-//   kQuarantined  bus mastering off, stream aborts, no routes, no BAR in any table: nobody's, harmless
-//   kAssigned     one domain drives it: stream in the domain's DMA table, BARs where its guest put them
-//   kBroken       quarantined for good: it did not come back from its reset
+//   kQuarantined  bus mastering off, stream aborts, no routes, no BAR in any table: nobody's,
+//   harmless kAssigned     one domain drives it: stream in the domain's DMA table, BARs where its
+//   guest put them kBroken       quarantined for good: it did not come back from its reset
 #pragma once
 
 #include <array>
@@ -50,7 +51,8 @@ struct Owner {
   DomainId id;
   std::string_view name;
   mem::Stage2Table* cpu_table = nullptr;
-  // What devices see: the domain's RAM, and for those whose guest has switched MSI or MSI-X on, the doorbell too (S0.19).
+  // What devices see: the domain's RAM, and for those whose guest has switched MSI or MSI-X on, the
+  // doorbell too (S0.19).
   iommu::DmaContext dma;
   iommu::DmaContext dma_with_doorbell;
   vmsi::VirtualIts* its = nullptr;
@@ -64,7 +66,8 @@ struct Placement {
   GuestBdf guest;
   bool accept_no_reset = false;
   bool multi_function = false;  // other functions of the domain share its device number
-  std::span<const vpci::ExtraCapability> extra{};  // shown beside the policy's own list (S3.34); outlives the device
+  std::span<const vpci::ExtraCapability>
+      extra{};  // shown beside the policy's own list (S3.34); outlives the device
 };
 
 struct FaultCounts {
@@ -87,14 +90,14 @@ struct Device {
   unsigned domain = 0;  // that it is meant for, by DomainId
   vpci::VirtualFunction view;
 
-  HostLpi first_lpi;       // of `vectors` consecutive ones: event k is LPI first + k
-  HostLpi stray_lpi;       // every other event of this device
+  HostLpi first_lpi;  // of `vectors` consecutive ones: event k is LPI first + k
+  HostLpi stray_lpi;  // every other event of this device
   unsigned vectors = 0;
   bool doorbell_open = false;
   std::array<CpuIndex, vpci::kMaxVectors> vector_cpu{};  // where the physical ITS sends event k
   std::array<bool, hw::pci::kBarCount> bar_mapped{};
-  std::uint64_t strays = 0;  // forged messages seen
-  FaultCounts faults;        // accesses that the IOMMU stopped
+  std::uint64_t strays = 0;                  // forged messages seen
+  FaultCounts faults;                        // accesses that the IOMMU stopped
   std::atomic<std::uint64_t> interrupts{0};  // messages delivered
 
   [[nodiscard]] GuestDeviceId guest_device_id() const {

@@ -22,9 +22,12 @@ Status DeviceSet::assign_all() {
   for (std::size_t i = 0; i < devices_.size(); ++i) {
     Device& device = *devices_[i];
     Status given = hand_over(hw_, owner_, device);
-    if (given) given = bus_.add(device.placement.guest, &device.view);
+    if (given) {
+      given = bus_.add(device.placement.guest, &device.view);
+      if (!given) (void)take_back(hw_, owner_, device);
+    }
+    // What was not given is not ours to take back: another domain may have it.
     if (!given) {
-      (void)take_back(hw_, owner_, device);
       take_back_first(i);
       return fail(given.error().code, device.info.bdf.value());
     }
@@ -86,8 +89,8 @@ bool DeviceSet::bar_write(Gpa at, unsigned size, std::uint64_t value) {
   const LockGuard guard(lock_);
   const auto hit = find_bar(at);
   if (!hit) return false;
-  const vpci::Effects effects = hit->device->view.bar_write(hit->bar, hit->offset, size, value,
-                                                            *hit->device->bars[hit->bar]);
+  const vpci::Effects effects =
+      hit->device->view.bar_write(hit->bar, hit->offset, size, value, *hit->device->bars[hit->bar]);
   apply(hw_, owner_, *hit->device, effects);
   return true;
 }

@@ -1,8 +1,8 @@
 // The devices of one domain, as its traps meet them.
 //
-// Lock: lock_ covers the views, the hardware registers behind them and the routes of all devices of the domain. It is
-// held for one access or one change of owner. Under it: the virtual ITS (resolve), stage-2 tables, SMMU and ITS queues.
-// The virtual ITS calls back without its own lock.
+// Lock: lock_ covers the views, the hardware registers behind them and the routes of all devices of
+// the domain. It is held for one access or one change of owner. Under it: the virtual ITS
+// (resolve), stage-2 tables, SMMU and ITS queues. The virtual ITS calls back without its own lock.
 #pragma once
 
 #include <array>

@@ -28,9 +28,8 @@ void map_bar(const Hardware& hw, const Owner& owner, Device& device, unsigned ba
   const vpci::BarView view = device.view.bar(bar);
   const vpci::PageRanges ranges = device.view.mappable(bar);
   for (std::size_t i = 0; i < ranges.size(); ++i) {
-    const Status mapped =
-        owner.cpu_table->map(gpa + ranges[i].offset, view.host + ranges[i].offset, ranges[i].size,
-                             mem::Stage2Attributes::device());
+    const Status mapped = owner.cpu_table->map(gpa + ranges[i].offset, view.host + ranges[i].offset,
+                                               ranges[i].size, mem::Stage2Attributes::device());
     if (mapped) continue;
     say(hw, port::Severity::kWarning, owner, device, "a BAR is not mapped", mapped.error());
     while (i != 0) {
@@ -64,15 +63,21 @@ Status reset(const Hardware& hw, Device& device) {
   return pci::reset_function(device.info, *device.config, *hw.clock);
 }
 
-Status map_messages(const Hardware& hw, const Owner& owner, Device& device) {
+/// On an error `kept` says that the ITS did not let go of the device: it may still raise its LPIs.
+Status map_messages(const Hardware& hw, const Owner& owner, Device& device, bool& kept) {
   const msi::DeviceEvents events{device.vectors, device.first_lpi, device.stray_lpi};
-  TRY(hw.its->map_device(device.device_id, events, owner.cpus[0]));
-  Status mapped = hw.its->map_events(device.device_id, owner.cpus[0]);
+  const unsigned lost = hw.its->lost_devices();
+  Status mapped = hw.its->map_device(device.device_id, events, owner.cpus[0]);
+  if (!mapped) {
+    kept = hw.its->lost_devices() != lost;
+    return mapped;
+  }
+  mapped = hw.its->map_events(device.device_id, owner.cpus[0]);
   for (unsigned k = 0; mapped && k < device.vectors; ++k) {
     mapped = hw.its->configure(HostLpi(device.first_lpi.value() + k), true);
     device.vector_cpu[k] = owner.cpus[0];
   }
-  if (!mapped) (void)hw.its->unmap_device(device.device_id);
+  if (!mapped) kept = !hw.its->unmap_device(device.device_id);
   return mapped;
 }
 
@@ -85,12 +90,13 @@ Status give_messages(const Hardware& hw, const Owner& owner, Device& device) {
   device.first_lpi = first;
   device.stray_lpi = HostLpi(first.value() + vectors);
   close_routes(hw, device);
-  hw.routes->set(device.stray_lpi, Route{Route::Kind::kStray, owner.id, VcpuIndex(0), device.index,
-                                         GuestIntId(0)});
-  const Status mapped = map_messages(hw, owner, device);
+  hw.routes->set(device.stray_lpi,
+                 Route{Route::Kind::kStray, owner.id, VcpuIndex(0), device.index, GuestIntId(0)});
+  bool kept = false;
+  const Status mapped = map_messages(hw, owner, device, kept);
   if (!mapped) {
     hw.routes->set(device.stray_lpi, Route{});
-    (void)hw.lpis->give_back(owner.id, first, vectors + 1);
+    if (!kept) (void)hw.lpis->give_back(owner.id, first, vectors + 1);
     device.vectors = 0;
     return mapped;
   }
@@ -109,9 +115,10 @@ void take_messages(const Hardware& hw, const Owner& owner, Device& device) {
   device.vectors = 0;
 }
 
-/// From the table without the doorbell to the one with it, through an aborting entry: a device whose interrupts have never
-/// been switched on cannot send one, nor forge one by DMA. It stays open until the device is taken back, so that a driver
-/// that changes its vectors does not lose DMA in flight.
+/// From the table without the doorbell to the one with it, through an aborting entry: a device
+/// whose interrupts have never been switched on cannot send one, nor forge one by DMA. It stays
+/// open until the device is taken back, so that a driver that changes its vectors does not lose DMA
+/// in flight.
 void open_doorbell(const Hardware& hw, const Owner& owner, Device& device) {
   if (device.doorbell_open || device.view.kind() == vpci::MsiKind::kNone) return;
   Status moved = hw.smmu->detach(device.stream);
@@ -185,7 +192,8 @@ Status reset_in_place(const Hardware& hw, const Owner& owner, Device& device) {
   close_routes(hw, device);
   const Status was_reset = reset(hw, device);
   program_messages(hw, device);
-  if (!was_reset) say(hw, port::Severity::kWarning, owner, device, "reset failed", was_reset.error());
+  if (!was_reset)
+    say(hw, port::Severity::kWarning, owner, device, "reset failed", was_reset.error());
   return was_reset;
 }
 

@@ -6,18 +6,22 @@
 namespace penstock::assign {
 
 /// Puts a function that enumeration has found into quarantine: no DMA, no messages. Boot.
-/// kTimeout, kHardwareError when the SMMU does not confirm that the stream aborts: the device is kBroken.
+/// kTimeout, kHardwareError when the SMMU does not confirm that the stream aborts: the device is
+/// kBroken.
 Status quarantine(const Hardware& hw, Device& device);
 
-/// kQuarantined -> kAssigned. kBadState; kNoReset (arg: BDF) unless the placement accepts it; what SMMU and ITS answer.
-/// After an error the device is quarantined again and nothing of the attempt is left (H21, H40).
+/// kQuarantined -> kAssigned. kBadState; kNoReset (arg: BDF) unless the placement accepts it; what
+/// SMMU and ITS answer. After an error the device is quarantined again and nothing of the attempt
+/// is left (H21, H40).
 Status hand_over(const Hardware& hw, const Owner& owner, Device& device);
 
-/// kAssigned -> kQuarantined: messages, BARs, DMA off in this order, then reset. kNoReset: the device is kBroken unless
-/// the placement accepts it. The owner's CPUs are off or the caller holds the devices' lock.
+/// kAssigned -> kQuarantined: messages, BARs, DMA off in this order, then reset. kNoReset: the
+/// device is kBroken unless the placement accepts it. The owner's CPUs are off or the caller holds
+/// the devices' lock.
 Status take_back(const Hardware& hw, const Owner& owner, Device& device);
 
-/// The guest reset the function (FLR): the hardware is reset and comes back with our messages in its descriptors.
+/// The guest reset the function (FLR): the hardware is reset and comes back with our messages in
+/// its descriptors.
 Status reset_in_place(const Hardware& hw, const Owner& owner, Device& device);
 
 /// Applies what a guest's write asked for, in order.

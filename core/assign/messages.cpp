@@ -8,7 +8,8 @@ namespace {
 namespace msi_reg = hw::pci::msi;
 namespace msix_reg = hw::pci::msix;
 
-constexpr std::uint64_t kTranslaterInPage = 0x40;  // GITS_TRANSLATER is at 0x0040 of its page (IHI 0069 12.18)
+constexpr std::uint64_t kTranslaterInPage =
+    0x40;  // GITS_TRANSLATER is at 0x0040 of its page (IHI 0069 12.18)
 
 bool wanted(const Owner& owner, const vpci::VectorView& vector) {
   return vector.in_use && vector.address == (owner.doorbell_page + kTranslaterInPage).value();
@@ -45,8 +46,7 @@ void program_msi(const Hardware& hw, Device& device) {
   const unsigned base = device.view.msi_offset();
   const std::uint32_t control = device.config->read(base + msi_reg::kControl, 2);
   const bool wide = get<msi_reg::control::Address64>(control) != 0;
-  const auto layout =
-      msi_reg::layout(wide, get<msi_reg::control::PerVectorMask>(control) != 0);
+  const auto layout = msi_reg::layout(wide, get<msi_reg::control::PerVectorMask>(control) != 0);
   device.config->write(base + msi_reg::kAddressLow, 4, static_cast<std::uint32_t>(doorbell));
   if (wide) {
     device.config->write(base + msi_reg::kAddressHigh, 4,
@@ -122,7 +122,8 @@ void follow_enable(const Hardware& hw, const Owner& owner, Device& device) {
   follow_vectors(hw, owner, device, 0, count);
   for (unsigned k = count; k < device.vectors; ++k) follow_route(hw, owner, device, k);
   if (device.view.msi_offset() != 0) {
-    // Without mask bits a message may go out from the moment of enabling: only with an address that is ours to route.
+    // Without mask bits a message may go out from the moment of enabling: only with an address that
+    // is ours to route.
     const bool on = kind == vpci::MsiKind::kMsi && wanted(owner, device.view.vector(0));
     write_msi_control(device, on, count);
   }

@@ -1,8 +1,8 @@
 // A device's interrupt messages: what its descriptors hold, and where its LPIs go.
 //
-// The hardware's descriptor k always says (physical doorbell, event k), whatever the guest wrote (S0.13, S0.14); what
-// the guest wrote is kept by its view and is the key into its virtual ITS. A route is worked out anew whenever one of
-// the two changes.
+// The hardware's descriptor k always says (physical doorbell, event k), whatever the guest wrote
+// (S0.13, S0.14); what the guest wrote is kept by its view and is the key into its virtual ITS. A
+// route is worked out anew whenever one of the two changes.
 //
 // All functions need the device's lock (DeviceSet).
 #pragma once

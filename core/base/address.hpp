@@ -1,9 +1,10 @@
-// Addresses of the three spaces that must never be mixed up, and nothing but affine arithmetic on them:
-// address + offset = address, address - address = offset.
+// Addresses of the three spaces that must never be mixed up, and nothing but affine arithmetic on
+// them: address + offset = address, address - address = offset.
 //
 //   Hpa   machine-physical                     (MFN << 12; PA)
 //   Gpa   what a domain believes is physical   (GFN << 12; IPA, the input of stage 2)
-//   Iova  what a device puts on the bus        (BFN << 12); without a vIOMMU its value equals the Gpa
+//   Iova  what a device puts on the bus        (BFN << 12); without a vIOMMU its value equals the
+//   Gpa
 #pragma once
 
 #include <compare>
@@ -48,7 +49,8 @@ using Hpa = Addr<struct MachineSpace>;
 using Gpa = Addr<struct GuestSpace>;
 using Iova = Addr<struct BusSpace>;
 
-/// True when [start, start + size) lies within [0, limit) without wrapping. size 0 is within when start <= limit.
+/// True when [start, start + size) lies within [0, limit) without wrapping. size 0 is within when
+/// start <= limit.
 [[nodiscard]] constexpr bool fits(std::uint64_t start, std::uint64_t size, std::uint64_t limit) {
   return start <= limit && size <= limit - start;
 }

@@ -65,7 +65,9 @@ Result<int> half(int v) {
   if (v % 2 != 0) return fail(Code::kOutOfRange, static_cast<std::uint64_t>(v));
   return v / 2;
 }
-Result<int> quarter(int v) { return half(TRY(half(v))); }
+Result<int> quarter(int v) {
+  return half(TRY(half(v)));
+}
 
 TEST(Result, TryHandsErrorsUp) {
   EXPECT_EQ(quarter(12).value(), 3);

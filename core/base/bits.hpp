@@ -6,8 +6,9 @@
 //     static_assert(covers_exactly<64, V, Config, Res0>());
 //     auto word = with<Config>(with<V>(0, 1), SteConfig::kAbort);
 //
-// Fields are written high bit first, low bit second, as in the manuals; reserved ranges are written out too, so that a
-// wrong bit overlaps something and does not compile. Words are immutable values: read, change the copy, write.
+// Fields are written high bit first, low bit second, as in the manuals; reserved ranges are written
+// out too, so that a wrong bit overlaps something and does not compile. Words are immutable values:
+// read, change the copy, write.
 #pragma once
 
 #include <concepts>

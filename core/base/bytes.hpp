@@ -1,5 +1,5 @@
-// Little-endian loads and stores on plain byte buffers of any alignment (for copies of guest data and for config
-// space; never for MMIO, whose width and order of accesses are port/mmio.hpp's).
+// Little-endian loads and stores on plain byte buffers of any alignment (for copies of guest data
+// and for config space; never for MMIO, whose width and order of accesses are port/mmio.hpp's).
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,8 @@
 
 namespace penstock {
 
-/// The `size` (1..8) bytes at `offset` as a little-endian number. Requires offset + size <= bytes.size().
+/// The `size` (1..8) bytes at `offset` as a little-endian number. Requires offset + size <=
+/// bytes.size().
 [[nodiscard]] constexpr std::uint64_t load_le(std::span<const std::uint8_t> bytes,
                                               std::size_t offset, unsigned size) {
   std::uint64_t value = 0;
@@ -18,7 +19,8 @@ namespace penstock {
   return value;
 }
 
-/// Stores the low `size` (1..8) bytes of `value` at `offset`. Requires offset + size <= bytes.size().
+/// Stores the low `size` (1..8) bytes of `value` at `offset`. Requires offset + size <=
+/// bytes.size().
 constexpr void store_le(std::span<std::uint8_t> bytes, std::size_t offset, unsigned size,
                         std::uint64_t value) {
   for (unsigned i = 0; i < size; ++i) {
@@ -26,7 +28,8 @@ constexpr void store_le(std::span<std::uint8_t> bytes, std::size_t offset, unsig
   }
 }
 
-/// All-ones of an access of `size` bytes: what an absent PCI function and an unhandled register read as.
+/// All-ones of an access of `size` bytes: what an absent PCI function and an unhandled register
+/// read as.
 [[nodiscard]] constexpr std::uint64_t all_ones(unsigned size) {
   return size >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * size)) - 1;
 }

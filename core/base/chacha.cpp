@@ -36,7 +36,8 @@ void double_round(State& s) {
 std::array<std::uint8_t, 64> chacha20_block(const Seed& key, std::uint64_t stream,
                                             std::uint32_t counter) {
   State start = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};
-  for (unsigned i = 0; i < 8; ++i) start[4 + i] = static_cast<std::uint32_t>(load_le(key, 4 * i, 4));
+  for (unsigned i = 0; i < 8; ++i)
+    start[4 + i] = static_cast<std::uint32_t>(load_le(key, 4 * i, 4));
   start[12] = counter;
   start[13] = static_cast<std::uint32_t>(stream);
   start[14] = static_cast<std::uint32_t>(stream >> 32);

@@ -1,4 +1,5 @@
-// ChaCha20's block function (RFC 8439 2.3): spreads one seed over many that tell nothing about each other.
+// ChaCha20's block function (RFC 8439 2.3): spreads one seed over many that tell nothing about each
+// other.
 #pragma once
 
 #include <array>

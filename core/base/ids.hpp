@@ -1,5 +1,6 @@
-// One type per kind of number that names something. No arithmetic, no conversion: a physical stream ID cannot be passed
-// where a virtual one is meant, nor a requester ID where a stream ID is. "None" is std::optional, never a magic value.
+// One type per kind of number that names something. No arithmetic, no conversion: a physical stream
+// ID cannot be passed where a virtual one is meant, nor a requester ID where a stream ID is. "None"
+// is std::optional, never a magic value.
 #pragma once
 
 #include <compare>
@@ -19,7 +20,8 @@ class Id {
   Rep value_ = 0;
 };
 
-/// PCI routing ID: bus << 8 | device << 3 | function (PCIe Base 2.2.4.2). The segment is the host bridge's.
+/// PCI routing ID: bus << 8 | device << 3 | function (PCIe Base 2.2.4.2). The segment is the host
+/// bridge's.
 template <typename Tag>
 class Bdf {
  public:
@@ -41,10 +43,10 @@ class Bdf {
 using HostBdf = Bdf<struct HostBdfTag>;    // on the board
 using GuestBdf = Bdf<struct GuestBdfTag>;  // in a domain's virtual topology
 
-using StreamId = Id<struct StreamIdTag, std::uint32_t>;      // physical SMMU
-using DeviceId = Id<struct DeviceIdTag, std::uint32_t>;      // physical ITS
-using EventId = Id<struct EventIdTag, std::uint32_t>;        // physical ITS, within one DeviceId
-using HostLpi = Id<struct HostLpiTag, std::uint32_t>;        // physical INTID >= 8192
+using StreamId = Id<struct StreamIdTag, std::uint32_t>;  // physical SMMU
+using DeviceId = Id<struct DeviceIdTag, std::uint32_t>;  // physical ITS
+using EventId = Id<struct EventIdTag, std::uint32_t>;    // physical ITS, within one DeviceId
+using HostLpi = Id<struct HostLpiTag, std::uint32_t>;    // physical INTID >= 8192
 using GuestDeviceId = Id<struct GuestDeviceIdTag, std::uint32_t>;
 using GuestEventId = Id<struct GuestEventIdTag, std::uint32_t>;
 using GuestIntId = Id<struct GuestIntIdTag, std::uint32_t>;  // virtual INTID of any kind

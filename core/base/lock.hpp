@@ -1,7 +1,9 @@
-// A spin lock that clang's thread-safety analysis understands. Ranks and who may hold what: docs/locking.md.
+// A spin lock that clang's thread-safety analysis understands. Ranks and who may hold what:
+// docs/locking.md.
 //
-// The hypervisor never takes interrupts while it runs (DAIF stays masked at EL2), so a plain spin lock cannot deadlock
-// with an interrupt handler of its own CPU. Hold times are bounded: no loop whose length a guest chooses runs under one.
+// The hypervisor never takes interrupts while it runs (DAIF stays masked at EL2), so a plain spin
+// lock cannot deadlock with an interrupt handler of its own CPU. Hold times are bounded: no loop
+// whose length a guest chooses runs under one.
 #pragma once
 
 #include <atomic>

@@ -1,11 +1,12 @@
 // Result<T>: a value or an Error, never both, never ignored.
 //
-// Use it for everything that can fail outside our control. `TRY(expr)` hands an error to the caller and otherwise yields
-// the value:
+// Use it for everything that can fail outside our control. `TRY(expr)` hands an error to the caller
+// and otherwise yields the value:
 //
 //     Result<Hpa> place(Bytes n) { auto frame = TRY(pool.take(n)); return frame; }
 //
-// The surface is that of std::expected, so it can be replaced by it when the freestanding library has it.
+// The surface is that of std::expected, so it can be replaced by it when the freestanding library
+// has it.
 #pragma once
 
 #include <type_traits>
@@ -55,14 +56,17 @@ class [[nodiscard]] Result<void> {
 
 using Status = Result<void>;
 
-[[nodiscard]] constexpr Error fail(Code code, std::uint64_t arg = 0) { return Error{code, arg}; }
+[[nodiscard]] constexpr Error fail(Code code, std::uint64_t arg = 0) {
+  return Error{code, arg};
+}
 
 }  // namespace penstock
 
-/// Yields the value of a Result or returns its error from the enclosing function (a statement expression: GNU C++).
-#define TRY(expression)                                      \
-  __extension__({                                            \
-    auto&& try_result_ = (expression);                       \
+/// Yields the value of a Result or returns its error from the enclosing function (a statement
+/// expression: GNU C++).
+#define TRY(expression)                                       \
+  __extension__({                                             \
+    auto&& try_result_ = (expression);                        \
     if (!try_result_.has_value()) return try_result_.error(); \
-    std::move(try_result_).value();                          \
+    std::move(try_result_).value();                           \
   })

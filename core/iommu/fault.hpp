@@ -1,4 +1,5 @@
-// What an IOMMU reports about a device's access that it stopped (SMMUv3 IHI 0070, 7.3 "Event records").
+// What an IOMMU reports about a device's access that it stopped (SMMUv3 IHI 0070, 7.3 "Event
+// records").
 #pragma once
 
 #include <cstdint>
@@ -38,8 +39,8 @@ enum class FaultKind : std::uint8_t {
 struct Fault {
   FaultKind kind = FaultKind::kOther;
   StreamId stream;
-  Iova address;       // what the device put on the bus; 0 where the record has none (has_address)
-  Gpa ipa;            // 4 KiB aligned; 0 unless stage2
+  Iova address;  // what the device put on the bus; 0 where the record has none (has_address)
+  Gpa ipa;       // 4 KiB aligned; 0 unless stage2
   bool has_address = false;
   bool write = false;   // meaningful with has_address
   bool stage2 = false;  // found by our table, not by a guest's own stage 1

@@ -16,7 +16,8 @@ using smmuv3::CommandQueue;
 
 constexpr std::uint64_t kMaxRangePages = kGiB / kPageSize;  // beyond it, all of the VMID is cheaper
 
-/// The commands that forget `pages` pages from `start` on, by ranges; each takes five bits or more of the number.
+/// The commands that forget `pages` pages from `start` on, by ranges; each takes five bits or more
+/// of the number.
 StaticVector<hw::Command, CommandQueue::kMaxBatch> by_ranges(Vmid vmid, Gpa start,
                                                              std::uint64_t pages) {
   StaticVector<hw::Command, CommandQueue::kMaxBatch> batch;
@@ -45,7 +46,8 @@ StaticVector<hw::Command, CommandQueue::kMaxBatch> by_pages(Vmid vmid, Gpa start
 
 }  // namespace
 
-// --- The list of streams -----------------------------------------------------------------------------------------------
+// --- The list of streams
+// -----------------------------------------------------------------------------------------------
 
 std::size_t Smmu::lower_bound(StreamId stream) const {
   std::size_t low = 0;
@@ -89,7 +91,8 @@ std::optional<Vmid> Smmu::owner(StreamId stream) const {
   return streams_[at].vmid;
 }
 
-// --- A stream's life ---------------------------------------------------------------------------------------------------
+// --- A stream's life
+// ---------------------------------------------------------------------------------------------------
 
 Status Smmu::check_context(const DmaContext& context) const {
   const std::uint16_t vmid = context.vmid.value();
@@ -126,7 +129,8 @@ Status Smmu::attach(StreamId id, const DmaContext& context) {
   if (Status ok = check_context(context); !ok) return ok;
   if (Status ok = make_abort(id); !ok) return ok;
 
-  // 1. What the aborting entry does not use, while nothing can be cached for a VMID that comes into use.
+  // 1. What the aborting entry does not use, while nothing can be cached for a VMID that comes into
+  // use.
   table_.write_unused_words(id, context.vmid, context.root);
   const hw::Command prepare[] = {hw::cfgi_ste(id, true), hw::tlbi_s12_vmall(context.vmid)};
   if (Status ok = commands_.issue(std::span(prepare).first(vmid_used(context.vmid) ? 1 : 2)); !ok) {
@@ -177,7 +181,8 @@ Status Smmu::block(StreamId id) {
   return make_abort(id);
 }
 
-// --- Invalidation ------------------------------------------------------------------------------------------------------
+// --- Invalidation
+// ------------------------------------------------------------------------------------------------------
 
 Status Smmu::invalidate(Vmid vmid, Gpa start, std::uint64_t size) {
   LockGuard guard(lock_);
@@ -203,7 +208,8 @@ void SmmuTlb::invalidate(Gpa start, std::uint64_t size) {
   static_cast<void>(smmu_.stop().has_value());
 }
 
-// --- Faults and errors -------------------------------------------------------------------------------------------------
+// --- Faults and errors
+// -------------------------------------------------------------------------------------------------
 
 unsigned Smmu::take_events(std::span<Fault> out) {
   LockGuard guard(event_lock_);
@@ -230,7 +236,8 @@ std::uint32_t Smmu::handle_gerror() {
   return active;
 }
 
-// --- Audit -------------------------------------------------------------------------------------------------------------
+// --- Audit
+// -------------------------------------------------------------------------------------------------------------
 
 void Smmu::audit(StreamVisitor& visitor) const {
   LockGuard guard(lock_);

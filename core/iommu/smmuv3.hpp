@@ -1,20 +1,22 @@
-// The host's driver of one Arm SMMUv3 (IHI 0070): every DMA of every device passes it, and passes only where a stream
-// was attached to a domain's stage-2 table.
+// The host's driver of one Arm SMMUv3 (IHI 0070): every DMA of every device passes it, and passes
+// only where a stream was attached to a domain's stage-2 table.
 //
 // What a stream's traffic meets, and which call leads there:
 //
-//     never named ------> aborted, event C_BAD_STREAMID (no level-2 table) or C_BAD_STE (entry not valid)
-//     block(), detach() -> aborted, without an event (STE.Config = abort)
-//     attach() ---------> the domain's stage 2; what is not mapped there is aborted with F_TRANSLATION and the like
+//     never named ------> aborted, event C_BAD_STREAMID (no level-2 table) or C_BAD_STE (entry not
+//     valid) block(), detach() -> aborted, without an event (STE.Config = abort) attach()
+//     ---------> the domain's stage 2; what is not mapped there is aborted with F_TRANSLATION and
+//     the like
 //
 //     never named --attach--> attached --detach--> blocked --attach--> attached
 //          '--------block--> blocked        '--block--> blocked
 //
-// From the first register write of init() on there is no moment at which DMA bypasses: GBPA aborts while the SMMU is off.
+// From the first register write of init() on there is no moment at which DMA bypasses: GBPA aborts
+// while the SMMU is off.
 //
-// Locks: lock_ guards the stream table, the command queue and the list of streams; event_lock_ guards the event queue's
-// consumer. event_lock_ may be taken
-// under lock_ (by init() alone), never the other way round. lock_ is taken under a Stage2Table's lock (through SmmuTlb) and above the
+// Locks: lock_ guards the stream table, the command queue and the list of streams; event_lock_
+// guards the event queue's consumer. event_lock_ may be taken under lock_ (by init() alone), never
+// the other way round. lock_ is taken under a Stage2Table's lock (through SmmuTlb) and above the
 // page pool's. Both may be held for one hardware wait (kWaitNs at most, microseconds in practice).
 #pragma once
 
@@ -41,13 +43,15 @@
 
 namespace penstock::iommu {
 
-/// What a domain's devices share: the tag of their cached translations and the table that they walk.
+/// What a domain's devices share: the tag of their cached translations and the table that they
+/// walk.
 struct DmaContext {
   Vmid vmid;  // 1..65535, 1..255 where the SMMU has 8-bit VMIDs; one per domain
   Hpa root;   // mem::Stage2Table::root()
 };
 
-/// One stream that is not aborted, as the hardware's own table says it (read back for audits, not remembered).
+/// One stream that is not aborted, as the hardware's own table says it (read back for audits, not
+/// remembered).
 struct StreamView {
   StreamId stream;
   Vmid vmid;
@@ -67,56 +71,61 @@ class StreamVisitor {
 class Smmu {
  public:
   static constexpr std::uint64_t kWindowBytes = 128 * kKiB;  // register pages 0 and 1
-  static constexpr std::uint64_t kWaitNs = 1'000'000'000;  // as patient as the usual drivers
+  static constexpr std::uint64_t kWaitNs = 1'000'000'000;    // as patient as the usual drivers
   static constexpr std::size_t kMaxStreams = 256;  // attached or blocked; one bus of functions
 
   Smmu() = default;
   Smmu(const Smmu&) = delete;
   Smmu& operator=(const Smmu&) = delete;
 
-  /// Brings the SMMU from any state, also from "enabled by firmware", to "enabled, every stream aborts", with the wired
-  /// event and global-error interrupts on. `registers` is the window of kWindowBytes; all five objects outlive the Smmu.
-  /// kUnsupported (arg: offset of the ID register that lacks something: IDR0 stage 2, AArch64 tables, little-endian;
-  /// IDR1 preset tables or queues, tiny queues; IDR5 4 KiB granule, 40-bit output), kNoMemory, kTimeout (arg: register
+  /// Brings the SMMU from any state, also from "enabled by firmware", to "enabled, every stream
+  /// aborts", with the wired event and global-error interrupts on. `registers` is the window of
+  /// kWindowBytes; all five objects outlive the Smmu. kUnsupported (arg: offset of the ID register
+  /// that lacks something: IDR0 stage 2, AArch64 tables, little-endian; IDR1 preset tables or
+  /// queues, tiny queues; IDR5 4 KiB granule, 40-bit output), kNoMemory, kTimeout (arg: register
   /// offset). After an error the SMMU aborts everything. Boot only, once (kBadState).
   Status init(port::Mmio& registers, port::PhysMem& memory, port::Clock& clock, mem::PagePool& pool,
               port::Log& log) EXCLUDES(lock_, event_lock_);
 
-  /// Lets the stream walk the context's table. kAlreadyExists (arg: stream) when it is attached, to whichever domain;
-  /// kNotOwner (arg: VMID) when the VMID is in use with another root;
-  /// kOutOfRange (arg: stream or VMID; VMID 0 too); kMisaligned (arg: root, 8 KiB); kTableFull; kNoMemory; kBadState
-  /// before init() or after stop(); kTimeout, kHardwareError: the stream is left blocked.
+  /// Lets the stream walk the context's table. kAlreadyExists (arg: stream) when it is attached, to
+  /// whichever domain; kNotOwner (arg: VMID) when the VMID is in use with another root; kOutOfRange
+  /// (arg: stream or VMID; VMID 0 too); kMisaligned (arg: root, 8 KiB); kTableFull; kNoMemory;
+  /// kBadState before init() or after stop(); kTimeout, kHardwareError: the stream is left blocked.
   Status attach(StreamId stream, const DmaContext& context) EXCLUDES(lock_);
 
-  /// Takes the stream from its domain: on success no access of it is translated any more, and where it was the last of
-  /// its VMID, nothing is cached for that VMID. kNotFound (arg: stream) when it is not attached. On kTimeout or
-  /// kHardwareError the entry aborts but may still be cached: memory of the domain must not change owner; call stop()
-  /// or reset the device.
+  /// Takes the stream from its domain: on success no access of it is translated any more, and where
+  /// it was the last of its VMID, nothing is cached for that VMID. kNotFound (arg: stream) when it
+  /// is not attached. On kTimeout or kHardwareError the entry aborts but may still be cached:
+  /// memory of the domain must not change owner; call stop() or reset the device.
   Status detach(StreamId stream) EXCLUDES(lock_);
 
-  /// Quarantine: the stream aborts without events, whatever it was before (a stream that is attached is detached).
+  /// Quarantine: the stream aborts without events, whatever it was before (a stream that is
+  /// attached is detached).
   Status block(StreamId stream) EXCLUDES(lock_);
 
-  /// Forgets cached translations of [start, start + size) for the VMID and waits for completion: one batch, one sync.
-  /// kOutOfRange (start + size beyond 2^40, VMID 0), kTimeout, kHardwareError, kBadState.
+  /// Forgets cached translations of [start, start + size) for the VMID and waits for completion:
+  /// one batch, one sync. kOutOfRange (start + size beyond 2^40, VMID 0), kTimeout, kHardwareError,
+  /// kBadState.
   Status invalidate(Vmid vmid, Gpa start, std::uint64_t size) EXCLUDES(lock_);
 
-  /// Copies up to out.size() recorded events out of the queue, oldest first, and returns how many. Call it from the
-  /// event interrupt and again while it returns out.size(). Bounded by out.size().
+  /// Copies up to out.size() recorded events out of the queue, oldest first, and returns how many.
+  /// Call it from the event interrupt and again while it returns out.size(). Bounded by out.size().
   unsigned take_events(std::span<Fault> out) EXCLUDES(event_lock_);
   /// How many times the hardware had to drop events because the queue was full.
   [[nodiscard]] std::uint64_t event_overflows() const EXCLUDES(event_lock_);
 
-  /// Call from the global-error interrupt: logs and acknowledges every active error. Returns the active GERROR bits.
+  /// Call from the global-error interrupt: logs and acknowledges every active error. Returns the
+  /// active GERROR bits.
   std::uint32_t handle_gerror() EXCLUDES(lock_);
 
-  /// The last resort when isolation is in doubt: all DMA of all devices aborts from here on, until the next boot.
-  /// kTimeout when the SMMU does not even acknowledge that.
+  /// The last resort when isolation is in doubt: all DMA of all devices aborts from here on, until
+  /// the next boot. kTimeout when the SMMU does not even acknowledge that.
   Status stop() EXCLUDES(lock_);
 
   /// The VMID that the stream is attached to, if any. O(log n).
   [[nodiscard]] std::optional<Vmid> owner(StreamId stream) const EXCLUDES(lock_);
-  /// Every valid entry of the hardware's table that does not abort. Bounded by kMaxStreams and the table's size.
+  /// Every valid entry of the hardware's table that does not abort. Bounded by kMaxStreams and the
+  /// table's size.
   void audit(StreamVisitor& visitor) const EXCLUDES(lock_);
 
  private:
@@ -158,8 +167,9 @@ class Smmu {
   smmuv3::EventQueue events_ GUARDED_BY(event_lock_);
 };
 
-/// One domain's share of the SMMU as the TLB of its DMA table. If the hardware does not complete an invalidation, all DMA
-/// is stopped before invalidate() returns, because the table's owner is about to free what is still cached.
+/// One domain's share of the SMMU as the TLB of its DMA table. If the hardware does not complete an
+/// invalidation, all DMA is stopped before invalidate() returns, because the table's owner is about
+/// to free what is still cached.
 class SmmuTlb final : public port::Stage2Tlb {
  public:
   SmmuTlb(Smmu& smmu, Vmid vmid) : smmu_(smmu), vmid_(vmid) {}

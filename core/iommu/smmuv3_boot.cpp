@@ -25,7 +25,8 @@ Status Smmu::init(port::Mmio& registers, port::PhysMem& memory, port::Clock& clo
   }
   {
     LockGuard events(event_lock_);
-    if (Status ok = events_.init(registers, memory, pool, features_.coherent, features_.eventq_log2);
+    if (Status ok =
+            events_.init(registers, memory, pool, features_.coherent, features_.eventq_log2);
         !ok) {
       return ok;
     }
@@ -69,8 +70,8 @@ Status Smmu::check_features() {
   const std::uint32_t idr5 = registers_->read32(hw::kIdr5);
 
   const std::uint64_t endian = get<hw::idr0::TTENDIAN>(idr0);
-  if (get<hw::idr0::S2P>(idr0) == 0 ||
-      (get<hw::idr0::TTF>(idr0) & hw::idr0::kTtfAArch64) == 0 || (endian != 0 && endian != 2)) {
+  if (get<hw::idr0::S2P>(idr0) == 0 || (get<hw::idr0::TTF>(idr0) & hw::idr0::kTtfAArch64) == 0 ||
+      (endian != 0 && endian != 2)) {
     return fail(Code::kUnsupported, hw::kIdr0);
   }
   // A queue must hold the longest batch and its CMD_SYNC without becoming full.
@@ -92,8 +93,7 @@ Status Smmu::check_features() {
   features_.sid_bits = static_cast<unsigned>(get<hw::idr1::SIDSIZE>(idr1));
   features_.cmdq_log2 = static_cast<unsigned>(get<hw::idr1::CMDQS>(idr1));
   features_.eventq_log2 = static_cast<unsigned>(get<hw::idr1::EVENTQS>(idr1));
-  features_.output_size =
-      static_cast<unsigned>(oas < hw::idr5::kOas48 ? oas : hw::idr5::kOas48);
+  features_.output_size = static_cast<unsigned>(oas < hw::idr5::kOas48 ? oas : hw::idr5::kOas48);
   return {};
 }
 
@@ -109,15 +109,16 @@ Status Smmu::enable() {
   cr1 = with<hw::cr1::TABLE_OC>(cr1, cache);
   cr1 = with<hw::cr1::TABLE_SH>(cr1, share);
   registers_->write32(hw::kCr1, static_cast<std::uint32_t>(cr1));
-  // Streams that nobody named are worth an event; TLB maintenance of the CPUs is none of this SMMU's business, its VMIDs
-  // are numbered apart from theirs.
+  // Streams that nobody named are worth an event; TLB maintenance of the CPUs is none of this
+  // SMMU's business, its VMIDs are numbered apart from theirs.
   const std::uint64_t cr2 = with<hw::cr2::PTM>(with<hw::cr2::RECINVSID>(0, 1), 1);
   registers_->write32(hw::kCr2, static_cast<std::uint32_t>(cr2));
   table_.program(*registers_);
 
   commands_.program();
   std::uint64_t cr0 = with<hw::cr0::CMDQEN>(0, 1);
-  // Without ATSCHK a device could send any machine address as "translated" and would not be looked at.
+  // Without ATSCHK a device could send any machine address as "translated" and would not be looked
+  // at.
   if (features_.ats) cr0 = with<hw::cr0::ATSCHK>(cr0, 1);
   // Errors of whoever drove the SMMU before are not ours.
   registers_->write32(hw::kGerrorN, registers_->read32(hw::kGerror));
@@ -139,8 +140,8 @@ Status Smmu::enable() {
   registers_->write64(hw::kEventqIrqCfg0, 0);
   const std::uint64_t irqs =
       with<hw::irq_ctrl::EVENTQ_IRQEN>(with<hw::irq_ctrl::GERROR_IRQEN>(0, 1), 1);
-  if (Status ok = write_acknowledged(hw::kIrqCtrl, hw::kIrqCtrlAck,
-                                     static_cast<std::uint32_t>(irqs));
+  if (Status ok =
+          write_acknowledged(hw::kIrqCtrl, hw::kIrqCtrlAck, static_cast<std::uint32_t>(irqs));
       !ok) {
     return ok;
   }

@@ -1,5 +1,5 @@
-// Any event records, as a device can cause or a broken SMMU write them: decoding is bounded, the queue keeps working, and
-// nothing is attached by it.
+// Any event records, as a device can cause or a broken SMMU write them: decoding is bounded, the
+// queue keeps working, and nothing is attached by it.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

@@ -24,7 +24,8 @@ struct Lines final : port::Log {
   std::string all;
 };
 
-/// A board with an SMMU, and two domains' DMA tables: 64 KiB of RAM each, at the same guest address.
+/// A board with an SMMU, and two domains' DMA tables: 64 KiB of RAM each, at the same guest
+/// address.
 struct Board : testing::Test {
   explicit Board(sim::SmmuConfig config = {}) : hw(memory, memory, config) {
     EXPECT_TRUE(pool.init(memory, kBase, kPoolBytes));
@@ -37,7 +38,9 @@ struct Board : testing::Test {
     ASSERT_TRUE(tables[0].map(kGuest, kRam, 64 * kKiB, ram));
     ASSERT_TRUE(tables[1].map(kGuest, kRam + 64 * kKiB, 64 * kKiB, ram));
   }
-  DmaContext context(unsigned i) const { return {Vmid(static_cast<std::uint16_t>(i + 1)), tables[i].root()}; }
+  DmaContext context(unsigned i) const {
+    return {Vmid(static_cast<std::uint16_t>(i + 1)), tables[i].root()};
+  }
   bool dma_write(StreamId stream, Gpa at, std::uint8_t value) {
     return hw.write(stream.value(), at.value(), std::span<const std::uint8_t>(&value, 1));
   }
@@ -68,8 +71,8 @@ TEST_F(Board, ADeviceReachesItsDomainsMemoryAndNothingElse) {
   EXPECT_EQ(byte(kRam + 5), 0xaa);
   EXPECT_EQ(byte(kRam + 64 * kKiB + 5), 0xbb);
 
-  EXPECT_FALSE(dma_write(kNvme, kGuest + 64 * kKiB, 1));   // beyond its RAM
-  EXPECT_FALSE(dma_write(kNvme, Gpa(kRam.value()), 1));    // a machine address
+  EXPECT_FALSE(dma_write(kNvme, kGuest + 64 * kKiB, 1));  // beyond its RAM
+  EXPECT_FALSE(dma_write(kNvme, Gpa(kRam.value()), 1));   // a machine address
   const auto seen = faults();
   ASSERT_EQ(seen.size(), 2u);
   EXPECT_EQ(seen[0].kind, FaultKind::kTranslation);
@@ -247,11 +250,12 @@ TEST_F(Board, GlobalErrorsAreAcknowledgedAndLogged) {
 }
 
 struct OldBoard : Board {
-  OldBoard() : Board([] {
-    sim::SmmuConfig config;
-    config.idr0 &= ~1u;  // no stage 2
-    return config;
-  }()) {}
+  OldBoard()
+      : Board([] {
+          sim::SmmuConfig config;
+          config.idr0 &= ~1u;  // no stage 2
+          return config;
+        }()) {}
 };
 
 TEST_F(OldBoard, AnSmmuWithoutStageTwoIsRefused) {

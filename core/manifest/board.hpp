@@ -1,7 +1,8 @@
 // The board as its device tree describes it: what the hypervisor needs to know and nothing else.
 //
-// Bindings: Linux Documentation/devicetree (arm,gic-v3, arm,smmu-v3, pci-host-ecam-generic, arm,pl011, arm,psci).
-// Addresses are machine-physical, sizes in bytes, interrupts GIC INTIDs (SPI n is 32 + n, PPI n is 16 + n).
+// Bindings: Linux Documentation/devicetree (arm,gic-v3, arm,smmu-v3, pci-host-ecam-generic,
+// arm,pl011, arm,psci). Addresses are machine-physical, sizes in bytes, interrupts GIC INTIDs (SPI
+// n is 32 + n, PPI n is 16 + n).
 #pragma once
 
 #include <cstdint>
@@ -28,7 +29,8 @@ struct BridgeWindow {
   std::uint64_t size = 0;  // 0: the bridge has no such window
 };
 
-/// One entry of `iommu-map` or `msi-map`: requester IDs [rid, rid + length) become `out` + (id - rid).
+/// One entry of `iommu-map` or `msi-map`: requester IDs [rid, rid + length) become `out` + (id -
+/// rid).
 struct IdMapEntry {
   std::uint32_t rid = 0;
   std::uint32_t out = 0;
@@ -77,9 +79,9 @@ struct Board {
   std::optional<Seed> rng_seed;  // /chosen/rng-seed: randomness from the loader, its first 32 bytes
 };
 
-/// Reads a flattened device tree of at most `blob.size()` bytes. Missing devices are absent optionals, not errors: what a
-/// board cannot do is decided later, per domain. kBadDeviceTree (arg: libfdt's code or the node's offset) when the tree
-/// is damaged or has no memory or no CPU.
+/// Reads a flattened device tree of at most `blob.size()` bytes. Missing devices are absent
+/// optionals, not errors: what a board cannot do is decided later, per domain. kBadDeviceTree (arg:
+/// libfdt's code or the node's offset) when the tree is damaged or has no memory or no CPU.
 [[nodiscard]] Result<Board> parse_board(std::span<const std::uint8_t> blob);
 
 }  // namespace penstock::manifest

@@ -1,5 +1,5 @@
-// A domain's RAM as its emulated devices touch it: up to four ranges of guest-physical addresses, each backed by
-// contiguous machine memory. Immutable once the domain runs, so it needs no lock.
+// A domain's RAM as its emulated devices touch it: up to four ranges of guest-physical addresses,
+// each backed by contiguous machine memory. Immutable once the domain runs, so it needs no lock.
 #pragma once
 
 #include <cstdint>
@@ -25,18 +25,22 @@ class GuestRam final : public port::GuestMem {
 
   explicit GuestRam(port::PhysMem& memory) : memory_(memory) {}
 
-  /// Adds a range. kMisaligned: an address or the size is no multiple of 4 KiB. kOutOfRange: size 0, or a range that
-  /// wraps. kOverlap: it shares guest or machine addresses with an earlier one. kTableFull. Before the domain runs.
+  /// Adds a range. kMisaligned: an address or the size is no multiple of 4 KiB. kOutOfRange: size
+  /// 0, or a range that wraps. kOverlap: it shares guest or machine addresses with an earlier one.
+  /// kTableFull. Before the domain runs.
   Status add(const Region& region);
 
-  /// port::GuestMem. A copy may span regions that follow one another in guest-physical space. An empty copy succeeds
-  /// anywhere. The bytes are the CPU's view: no cache maintenance.
+  /// port::GuestMem. A copy may span regions that follow one another in guest-physical space. An
+  /// empty copy succeeds anywhere. The bytes are the CPU's view: no cache maintenance.
   Status read(Gpa from, std::span<std::uint8_t> to) override;
   Status write(Gpa to, std::span<const std::uint8_t> from) override;
 
-  /// The machine address of one byte of guest RAM; kNotMapped (arg: the Gpa) when it is no RAM of this domain.
+  /// The machine address of one byte of guest RAM; kNotMapped (arg: the Gpa) when it is no RAM of
+  /// this domain.
   [[nodiscard]] Result<Hpa> translate(Gpa gpa) const;
-  [[nodiscard]] std::span<const Region> regions() const { return {regions_.begin(), regions_.size()}; }
+  [[nodiscard]] std::span<const Region> regions() const {
+    return {regions_.begin(), regions_.size()};
+  }
 
  private:
   [[nodiscard]] const Region* find(Gpa gpa) const;

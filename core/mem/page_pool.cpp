@@ -14,7 +14,9 @@ Status PagePool::init(port::PhysMem& memory, Hpa base, std::uint64_t bytes) {
   return {};
 }
 
-bool PagePool::taken(std::size_t page) const { return ((bitmap_[page / 64] >> (page % 64)) & 1) != 0; }
+bool PagePool::taken(std::size_t page) const {
+  return ((bitmap_[page / 64] >> (page % 64)) & 1) != 0;
+}
 
 void PagePool::set(std::size_t page, bool value) {
   const std::uint64_t bit = std::uint64_t{1} << (page % 64);

@@ -1,8 +1,8 @@
-// The hypervisor's own frames: translation tables, stream tables, queues, interrupt tables. One contiguous range of
-// machine memory, set aside at boot, handed out in 4 KiB pages by first fit.
+// The hypervisor's own frames: translation tables, stream tables, queues, interrupt tables. One
+// contiguous range of machine memory, set aside at boot, handed out in 4 KiB pages by first fit.
 //
-// Locks: lock_ guards the bitmap and the counters; it is the lowest rank, nothing else is taken under it. Pages are
-// zeroed outside the lock, after they are ours.
+// Locks: lock_ guards the bitmap and the counters; it is the lowest rank, nothing else is taken
+// under it. Pages are zeroed outside the lock, after they are ours.
 #pragma once
 
 #include <array>
@@ -20,16 +20,18 @@ class PagePool {
  public:
   static constexpr std::uint64_t kMaxBytes = 8 * kMiB;
 
-  /// Takes over [base, base + bytes). kMisaligned: base or bytes is no multiple of 4 KiB. kOutOfRange: 0 bytes or more
-  /// than kMaxBytes. kBadState: initialised before. Boot only.
+  /// Takes over [base, base + bytes). kMisaligned: base or bytes is no multiple of 4 KiB.
+  /// kOutOfRange: 0 bytes or more than kMaxBytes. kBadState: initialised before. Boot only.
   Status init(port::PhysMem& memory, Hpa base, std::uint64_t bytes) EXCLUDES(lock_);
 
-  /// `bytes`, rounded up to pages, contiguous, aligned in machine-physical space to `align` (a power of two, at least
-  /// 4 KiB is used), zeroed and observable to devices. kNoMemory (arg: bytes); kMisaligned (arg: align). Any context.
+  /// `bytes`, rounded up to pages, contiguous, aligned in machine-physical space to `align` (a
+  /// power of two, at least 4 KiB is used), zeroed and observable to devices. kNoMemory (arg:
+  /// bytes); kMisaligned (arg: align). Any context.
   Result<Hpa> take(std::uint64_t bytes, std::uint64_t align = kPageSize) EXCLUDES(lock_);
 
-  /// Returns what take() gave, wholly or in whole pages. The caller has made sure that no CPU and no device can still
-  /// reach the range. A range that is not wholly taken (a double free) is left alone and counted in bad_returns().
+  /// Returns what take() gave, wholly or in whole pages. The caller has made sure that no CPU and
+  /// no device can still reach the range. A range that is not wholly taken (a double free) is left
+  /// alone and counted in bad_returns().
   void give_back(Hpa start, std::uint64_t bytes) EXCLUDES(lock_);
 
   [[nodiscard]] std::uint64_t capacity_bytes() const { return pages_ * kPageSize; }
@@ -49,8 +51,7 @@ class PagePool {
   [[nodiscard]] bool taken(std::size_t page) const REQUIRES(lock_);
   void set(std::size_t page, bool value) REQUIRES(lock_);
   [[nodiscard]] bool all(std::size_t first, std::size_t count, bool value) const REQUIRES(lock_);
-  [[nodiscard]] Result<std::size_t> reserve(std::size_t count, std::uint64_t align)
-      EXCLUDES(lock_);
+  [[nodiscard]] Result<std::size_t> reserve(std::size_t count, std::uint64_t align) EXCLUDES(lock_);
 
   port::PhysMem* memory_ = nullptr;  // set once by init()
   Hpa base_;

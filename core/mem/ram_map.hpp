@@ -17,11 +17,14 @@ class RamMap {
   };
   static constexpr std::size_t kMaxRanges = 32;
 
-  /// Adds memory, shrunk to whole 4 KiB pages. kTableFull; kOverlap (arg: base) when it is known already.
+  /// Adds memory, shrunk to whole 4 KiB pages. kTableFull; kOverlap (arg: base) when it is known
+  /// already.
   Status add(Range range);
-  /// Takes away what may not be used, grown to whole pages; parts that are not free are ignored. kTableFull.
+  /// Takes away what may not be used, grown to whole pages; parts that are not free are ignored.
+  /// kTableFull.
   Status reserve(Range range);
-  /// The highest free place for `size` bytes (multiple of 4 KiB) aligned to `align`. kNoMemory (arg: size).
+  /// The highest free place for `size` bytes (multiple of 4 KiB) aligned to `align`. kNoMemory
+  /// (arg: size).
   Result<Hpa> take_highest(std::uint64_t size, std::uint64_t align);
   /// The lowest free place. kNoMemory (arg: size).
   Result<Hpa> take_lowest(std::uint64_t size, std::uint64_t align);

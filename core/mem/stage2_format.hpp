@@ -1,5 +1,5 @@
-// VMSAv8-64 stage-2 descriptors and VTCR_EL2 (Arm ARM DDI 0487, D8.3 "Translation table descriptor formats", D17.2.158).
-// Without FEAT_S2FWB, FEAT_LPA2 and hardware dirty state.
+// VMSAv8-64 stage-2 descriptors and VTCR_EL2 (Arm ARM DDI 0487, D8.3 "Translation table descriptor
+// formats", D17.2.158). Without FEAT_S2FWB, FEAT_LPA2 and hardware dirty state.
 #pragma once
 
 #include <cstdint>
@@ -57,22 +57,29 @@ static_assert(covers_exactly<64, T0SZ, SL0, IRGN0, ORGN0, SH0, TG0, PS, VS, Res2
 // clang-format on
 
 inline constexpr unsigned kT0Sz = 64 - 40;  // 40-bit input addresses
-inline constexpr unsigned kSl0 = 1;         // start at level 1, which with 40 bits means two concatenated tables
-inline constexpr unsigned kLevels = 3;      // levels 1, 2, 3
+inline constexpr unsigned kSl0 =
+    1;  // start at level 1, which with 40 bits means two concatenated tables
+inline constexpr unsigned kLevels = 3;  // levels 1, 2, 3
 inline constexpr std::uint64_t kEntries = 512;
 inline constexpr std::uint64_t kRootEntries = 2 * kEntries;
 
 /// log2 of the bytes that one entry of `level` (1..3) covers.
-[[nodiscard]] constexpr unsigned shift(unsigned level) { return 39 - 9 * level; }
-[[nodiscard]] constexpr std::uint64_t span(unsigned level) { return std::uint64_t{1} << shift(level); }
+[[nodiscard]] constexpr unsigned shift(unsigned level) {
+  return 39 - 9 * level;
+}
+[[nodiscard]] constexpr std::uint64_t span(unsigned level) {
+  return std::uint64_t{1} << shift(level);
+}
 
-[[nodiscard]] constexpr bool is_valid(std::uint64_t descriptor) { return get<Valid>(descriptor) != 0; }
+[[nodiscard]] constexpr bool is_valid(std::uint64_t descriptor) {
+  return get<Valid>(descriptor) != 0;
+}
 [[nodiscard]] constexpr bool is_table(std::uint64_t descriptor, unsigned level) {
   return level < kLevels && is_valid(descriptor) && get<NotBlock>(descriptor) != 0;
 }
 
-/// VTCR_EL2 for a table of this layout. `pa_range` is ID_AA64MMFR0_EL1.PARange (2 is 40 bits, at least that is needed);
-/// `vmid16` where ID_AA64MMFR1_EL1.VMIDBits says so.
+/// VTCR_EL2 for a table of this layout. `pa_range` is ID_AA64MMFR0_EL1.PARange (2 is 40 bits, at
+/// least that is needed); `vmid16` where ID_AA64MMFR1_EL1.VMIDBits says so.
 [[nodiscard]] constexpr std::uint64_t vtcr_el2(unsigned pa_range, bool vmid16) {
   std::uint64_t value = with<vtcr::Res1>(0, 1);
   value = with<vtcr::T0SZ>(value, kT0Sz);
@@ -81,7 +88,8 @@ inline constexpr std::uint64_t kRootEntries = 2 * kEntries;
   value = with<vtcr::ORGN0>(value, 0b01);
   value = with<vtcr::SH0>(value, kInnerShareable);
   value = with<vtcr::TG0>(value, 0b00);  // 4 KiB
-  value = with<vtcr::PS>(value, pa_range > 5 ? 5 : pa_range);  // 48 bits are the most that we output
+  value =
+      with<vtcr::PS>(value, pa_range > 5 ? 5 : pa_range);  // 48 bits are the most that we output
   return with<vtcr::VS>(value, vmid16 ? 1 : 0);
 }
 

@@ -28,7 +28,9 @@ std::uint64_t slot_end(std::uint64_t address, std::uint64_t end, unsigned level)
   return next < end ? next : end;
 }
 
-Hpa output(std::uint64_t descriptor) { return Hpa(descriptor & stage2::Output::kMask); }
+Hpa output(std::uint64_t descriptor) {
+  return Hpa(descriptor & stage2::Output::kMask);
+}
 
 std::uint64_t table_descriptor(Hpa table) {
   return table.value() | stage2::Valid::kMask | stage2::NotBlock::kMask;
@@ -62,7 +64,8 @@ Stage2Attributes decode(std::uint64_t leaf) {
 
 }  // namespace
 
-// --- Entries -----------------------------------------------------------------------------------------------------------
+// --- Entries
+// -----------------------------------------------------------------------------------------------------------
 
 std::uint64_t* Stage2Table::entry(Hpa table, std::uint64_t index) const {
   return reinterpret_cast<std::uint64_t*>(memory_->map(table + index * 8, 8));
@@ -96,7 +99,8 @@ bool Stage2Table::is_empty(Hpa table) const {
   return true;
 }
 
-// --- Checks: nothing is changed before all of them have passed ---------------------------------------------------------
+// --- Checks: nothing is changed before all of them have passed
+// ---------------------------------------------------------
 
 Status Stage2Table::check_range(Gpa gpa, std::uint64_t size) const {
   if (root_ == Hpa()) return fail(Code::kBadState);
@@ -129,7 +133,8 @@ Status Stage2Table::check_mapped(Hpa table, unsigned level, Range range) const {
   return {};
 }
 
-// --- Life --------------------------------------------------------------------------------------------------------------
+// --- Life
+// --------------------------------------------------------------------------------------------------------------
 
 Status Stage2Table::init(PagePool& pool, port::PhysMem& memory, port::Stage2Tlb& tlb) {
   LockGuard guard(lock_);
@@ -157,7 +162,8 @@ std::uint64_t Stage2Table::table_bytes() const {
   return pages_ * kPageSize;
 }
 
-// --- Map ---------------------------------------------------------------------------------------------------------------
+// --- Map
+// ---------------------------------------------------------------------------------------------------------------
 
 Status Stage2Table::map(Gpa gpa, Hpa hpa, std::uint64_t size, Stage2Attributes attributes) {
   LockGuard guard(lock_);
@@ -197,7 +203,8 @@ Status Stage2Table::fill(Hpa table, unsigned level, Range range, std::uint64_t h
   return {};
 }
 
-// --- Unmap -------------------------------------------------------------------------------------------------------------
+// --- Unmap
+// -------------------------------------------------------------------------------------------------------------
 
 Status Stage2Table::unmap(Gpa gpa, std::uint64_t size) {
   LockGuard guard(lock_);
@@ -213,8 +220,9 @@ Status Stage2Table::unmap(Gpa gpa, std::uint64_t size) {
   return {};
 }
 
-/// Clears the range, which no block overlaps only in part, and frees the tables that it empties: after the invalidation
-/// and not before, or a walk in flight would read a page that belongs to somebody else by then.
+/// Clears the range, which no block overlaps only in part, and frees the tables that it empties:
+/// after the invalidation and not before, or a walk in flight would read a page that belongs to
+/// somebody else by then.
 void Stage2Table::remove(Range range) {
   clear(root_, 1, range);
   tlb_->invalidate(Gpa(range.start), range.end - range.start);
@@ -244,13 +252,15 @@ void Stage2Table::clear(Hpa table, unsigned level, Range range) {
   make_observable(table, level, range);
 }
 
-/// The link is a page address: its low bits are clear, so a walker that still holds the table reads an invalid entry.
+/// The link is a page address: its low bits are clear, so a walker that still holds the table reads
+/// an invalid entry.
 void Stage2Table::bury(Hpa table) {
   publish(table, 0, buried_.value());
   buried_ = table;
 }
 
-// --- Splitting a block -------------------------------------------------------------------------------------------------
+// --- Splitting a block
+// -------------------------------------------------------------------------------------------------
 
 /// How many blocks must be split so that `boundary` falls between two leaves.
 unsigned Stage2Table::splits_at(std::uint64_t boundary) const {
@@ -264,7 +274,8 @@ unsigned Stage2Table::splits_at(std::uint64_t boundary) const {
 }
 
 Status Stage2Table::take_spares(Range range, Spares& spares) {
-  // Both boundaries may lie in one block; then a page or two too many are taken, and given back by the caller.
+  // Both boundaries may lie in one block; then a page or two too many are taken, and given back by
+  // the caller.
   const unsigned needed = splits_at(range.start) + splits_at(range.end);
   for (unsigned i = 0; i < needed; ++i) {
     Result<Hpa> page = pool_->take(kPageSize);
@@ -291,8 +302,9 @@ void Stage2Table::split_at(std::uint64_t boundary, Spares& spares) {
   }
 }
 
-/// Break-before-make (Arm ARM D8.14.1): the block's entry is invalid, and the block forgotten, before the table of its
-/// pieces takes its place. The pieces are ready before the break, so that the gap is short.
+/// Break-before-make (Arm ARM D8.14.1): the block's entry is invalid, and the block forgotten,
+/// before the table of its pieces takes its place. The pieces are ready before the break, so that
+/// the gap is short.
 void Stage2Table::split_block(Hpa table, unsigned level, std::uint64_t address, Hpa page) {
   const std::uint64_t index = index_of(address, level);
   const std::uint64_t block = load(table, index);
@@ -308,7 +320,8 @@ void Stage2Table::split_block(Hpa table, unsigned level, std::uint64_t address, 
   ++pages_;
 }
 
-// --- Looking -----------------------------------------------------------------------------------------------------------
+// --- Looking
+// -----------------------------------------------------------------------------------------------------------
 
 Result<Stage2Table::Translation> Stage2Table::translate(Gpa gpa) const {
   LockGuard guard(lock_);
@@ -319,7 +332,8 @@ Result<Stage2Table::Translation> Stage2Table::translate(Gpa gpa) const {
     const std::uint64_t descriptor = load(table, index_of(gpa.value(), level));
     if (!is_valid(descriptor)) break;
     if (!is_table(descriptor, level)) {
-      return Translation{output(descriptor) + (gpa.value() & (span(level) - 1)), decode(descriptor)};
+      return Translation{output(descriptor) + (gpa.value() & (span(level) - 1)),
+                         decode(descriptor)};
     }
     table = output(descriptor);
   }

@@ -1,21 +1,25 @@
-// One AArch64 stage-2 translation table (Arm ARM D8, VMSAv8-64): 4 KiB granule, 40-bit input addresses, start level 1
-// with two concatenated root pages. A CPU walks it through VTTBR_EL2/VTCR_EL2, an SMMU through a stream-table entry
-// (S2TTB, S2T0SZ...). A domain has one for its CPUs and one for its devices (DESIGN.md, decisions).
+// One AArch64 stage-2 translation table (Arm ARM D8, VMSAv8-64): 4 KiB granule, 40-bit input
+// addresses, start level 1 with two concatenated root pages. A CPU walks it through
+// VTTBR_EL2/VTCR_EL2, an SMMU through a stream-table entry (S2TTB, S2T0SZ...). A domain has one for
+// its CPUs and one for its devices (DESIGN.md, decisions).
 //
 // An entry's life, and who makes each step:
 //
-//     invalid --map--> block or page --unmap--> invalid       a single 64-bit store each; never one valid leaf into another
-//     invalid --map--> table --unmap, when empty--> invalid
-//     block --unmap of a part--> invalid (break, invalidate TLB) --> table of smaller leaves (make)
+//     invalid --map--> block or page --unmap--> invalid       a single 64-bit store each; never one
+//     valid leaf into another invalid --map--> table --unmap, when empty--> invalid block --unmap
+//     of a part--> invalid (break, invalidate TLB) --> table of smaller leaves (make)
 //
-// Between break and make the whole block faults for a moment, for the pages that stay mapped too. A CPU access that
-// faults then must be retried (translate() succeeds again); a device's access is lost. So parts of a block that a
-// running device uses must not be unmapped: map in pieces what is going to be taken back in pieces.
+// Between break and make the whole block faults for a moment, for the pages that stay mapped too. A
+// CPU access that faults then must be retried (translate() succeeds again); a device's access is
+// lost. So parts of a block that a running device uses must not be unmapped: map in pieces what is
+// going to be taken back in pieces.
 //
-// Walkers need not be coherent: every change is made observable before the next step depends on it. Table pages go back
-// to the pool only after the TLB invalidation that follows their removal has completed.
+// Walkers need not be coherent: every change is made observable before the next step depends on it.
+// Table pages go back to the pool only after the TLB invalidation that follows their removal has
+// completed.
 //
-// Locks: lock_ guards the table. Under it the TLB's lock (an SMMU's command queue) and then the pool's may be taken.
+// Locks: lock_ guards the table. Under it the TLB's lock (an SMMU's command queue) and then the
+// pool's may be taken.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +36,8 @@ namespace penstock::mem {
 
 inline constexpr unsigned kIpaBits = 40;
 inline constexpr std::uint64_t kIpaLimit = std::uint64_t{1} << kIpaBits;
-inline constexpr std::uint64_t kStage2RootBytes = 2 * kPageSize;  // two concatenated tables, aligned to their size
+inline constexpr std::uint64_t kStage2RootBytes =
+    2 * kPageSize;  // two concatenated tables, aligned to their size
 
 struct Stage2Attributes {
   enum class Memory : std::uint8_t {
@@ -81,18 +86,21 @@ class Stage2Table {
   Stage2Table(const Stage2Table&) = delete;
   Stage2Table& operator=(const Stage2Table&) = delete;
 
-  /// Allocates the empty root. The three objects outlive the table. kNoMemory; kBadState: initialised already.
+  /// Allocates the empty root. The three objects outlive the table. kNoMemory; kBadState:
+  /// initialised already.
   Status init(PagePool& pool, port::PhysMem& memory, port::Stage2Tlb& tlb) EXCLUDES(lock_);
 
-  /// Relates [gpa, gpa + size) to [hpa, hpa + size), with 1 GiB and 2 MiB blocks where both are aligned.
-  /// All or nothing: kMisaligned (arg: the value that is no multiple of 4 KiB), kOutOfRange (size 0, gpa beyond 40 bits,
-  /// hpa beyond 48 bits, or attributes that allow nothing), kAlreadyExists (arg: the first Gpa mapped already),
-  /// kNoMemory, kBadState (no init()) leave every translation as it was.
+  /// Relates [gpa, gpa + size) to [hpa, hpa + size), with 1 GiB and 2 MiB blocks where both are
+  /// aligned. All or nothing: kMisaligned (arg: the value that is no multiple of 4 KiB),
+  /// kOutOfRange (size 0, gpa beyond 40 bits, hpa beyond 48 bits, or attributes that allow
+  /// nothing), kAlreadyExists (arg: the first Gpa mapped already), kNoMemory, kBadState (no init())
+  /// leave every translation as it was.
   Status map(Gpa gpa, Hpa hpa, std::uint64_t size, Stage2Attributes attributes) EXCLUDES(lock_);
 
-  /// Removes [gpa, gpa + size), which must be mapped wholly. When it returns with success no CPU or device can reach the
-  /// range through this table and its frames may change owner. All or nothing: kMisaligned, kOutOfRange, kNotMapped (arg:
-  /// the first hole), kNoMemory (splitting a block needs up to four pages), kBadState.
+  /// Removes [gpa, gpa + size), which must be mapped wholly. When it returns with success no CPU or
+  /// device can reach the range through this table and its frames may change owner. All or nothing:
+  /// kMisaligned, kOutOfRange, kNotMapped (arg: the first hole), kNoMemory (splitting a block needs
+  /// up to four pages), kBadState.
   Status unmap(Gpa gpa, std::uint64_t size) EXCLUDES(lock_);
 
   /// What a walk finds for one byte; kNotMapped (arg: the Gpa), kOutOfRange beyond 40 bits.
@@ -101,8 +109,9 @@ class Stage2Table {
   /// Every leaf, in ascending order of addresses. Three levels deep, never more.
   void audit(MappingVisitor& visitor) const EXCLUDES(lock_);
 
-  /// Removes every mapping, invalidates, and gives all pages back. The caller has taken the table out of every VTTBR and
-  /// stream-table entry before. A table that was never initialised, or destroyed already, is left alone.
+  /// Removes every mapping, invalidates, and gives all pages back. The caller has taken the table
+  /// out of every VTTBR and stream-table entry before. A table that was never initialised, or
+  /// destroyed already, is left alone.
   void destroy() EXCLUDES(lock_);
 
   /// The root for VTTBR_EL2.BADDR and STE.S2TTB, 8 KiB aligned; 0 before init().
@@ -146,7 +155,8 @@ class Stage2Table {
 
   mutable SpinLock lock_;
   std::uint64_t pages_ GUARDED_BY(lock_) = 0;
-  Hpa buried_ GUARDED_BY(lock_);  // unlinked tables that await the TLB invalidation, chained by their first word
+  Hpa buried_ GUARDED_BY(
+      lock_);  // unlinked tables that await the TLB invalidation, chained by their first word
 };
 
 }  // namespace penstock::mem

@@ -17,7 +17,8 @@ void map_unmap(benchmark::State& state, std::uint64_t size) {
   PagePool pool;
   NoTlb tlb;
   Stage2Table table;
-  bool ready = pool.init(memory, base, 4 * kMiB).has_value() && table.init(pool, memory, tlb).has_value();
+  bool ready =
+      pool.init(memory, base, 4 * kMiB).has_value() && table.init(pool, memory, tlb).has_value();
   // Every second page, so that nothing merges into blocks.
   for (std::int64_t i = 0; ready && i < state.range(0); ++i) {
     const std::uint64_t at = static_cast<std::uint64_t>(i) * 2 * kPageSize;
@@ -31,8 +32,12 @@ void map_unmap(benchmark::State& state, std::uint64_t size) {
   }
 }
 
-void BM_Stage2MapUnmap4K(benchmark::State& state) { map_unmap(state, kPageSize); }
-void BM_Stage2MapUnmap2M(benchmark::State& state) { map_unmap(state, 2 * kMiB); }
+void BM_Stage2MapUnmap4K(benchmark::State& state) {
+  map_unmap(state, kPageSize);
+}
+void BM_Stage2MapUnmap2M(benchmark::State& state) {
+  map_unmap(state, 2 * kMiB);
+}
 BENCHMARK(BM_Stage2MapUnmap4K)->Arg(1)->Arg(100)->Arg(10'000);
 BENCHMARK(BM_Stage2MapUnmap2M)->Arg(1)->Arg(100)->Arg(10'000);
 

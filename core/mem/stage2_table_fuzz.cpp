@@ -1,5 +1,5 @@
-// Any sequence of maps and unmaps: what the table translates is what a plain map of pages says, pages are never lost, and
-// none is given back twice.
+// Any sequence of maps and unmaps: what the table translates is what a plain map of pages says,
+// pages are never lost, and none is given back twice.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -41,8 +41,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::uint64_t count = 1 + (word >> 24) % (kLimitPages - page);
     const std::uint64_t to = (word >> 40) % 0x10'0000;
     if ((word & 1) == 0) {
-      const bool done = table.map(Gpa(page << 12), Hpa(to << 12), count << 12,
-                                  mem::Stage2Attributes::ram()).has_value();
+      const bool done =
+          table.map(Gpa(page << 12), Hpa(to << 12), count << 12, mem::Stage2Attributes::ram())
+              .has_value();
       for (std::uint64_t i = 0; done && i < count; ++i) {
         require(!model.contains(page + i));
         model[page + i] = to + i;

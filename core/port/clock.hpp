@@ -7,7 +7,8 @@ namespace penstock::port {
 
 class Clock {
  public:
-  /// Monotonic nanoseconds from an arbitrary start. In sim every call advances time, so a wait always ends.
+  /// Monotonic nanoseconds from an arbitrary start. In sim every call advances time, so a wait
+  /// always ends.
   virtual std::uint64_t now_ns() = 0;
   /// Returns at least `ns` later. Where the machine can sleep, it does.
   virtual void wait(std::uint64_t ns) {

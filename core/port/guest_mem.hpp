@@ -1,4 +1,5 @@
-// A domain's RAM as its emulated devices may touch it: by copy only, so nothing can change between check and use (H50).
+// A domain's RAM as its emulated devices may touch it: by copy only, so nothing can change between
+// check and use (H50).
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,8 @@ namespace penstock::port {
 
 class GuestMem {
  public:
-  /// Copies out of the domain's RAM. kNotMapped (arg: the Gpa) unless the whole range is RAM of that domain.
+  /// Copies out of the domain's RAM. kNotMapped (arg: the Gpa) unless the whole range is RAM of
+  /// that domain.
   virtual Status read(Gpa from, std::span<std::uint8_t> to) = 0;
   /// Copies into the domain's RAM, same conditions; nothing is written on an error.
   virtual Status write(Gpa to, std::span<const std::uint8_t> from) = 0;

@@ -5,9 +5,9 @@
 
 namespace penstock::port {
 
-/// Accesses have exactly the width named, are naturally aligned, little-endian, and are performed in program order
-/// with respect to one another (device-nGnRE). `offset` is in bytes from the start of the window; the caller keeps
-/// offset + width inside it. May be called from any context.
+/// Accesses have exactly the width named, are naturally aligned, little-endian, and are performed
+/// in program order with respect to one another (device-nGnRE). `offset` is in bytes from the start
+/// of the window; the caller keeps offset + width inside it. May be called from any context.
 class Mmio {
  public:
   virtual std::uint8_t read8(std::uint64_t offset) = 0;

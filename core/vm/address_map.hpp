@@ -1,5 +1,5 @@
-// A guest's view of the machine: the memory map of QEMU's `virt` board, so that images made for it run unchanged
-// (QEMU docs/system/arm/virt; hw/arm/virt.c's base_memmap gives the numbers).
+// A guest's view of the machine: the memory map of QEMU's `virt` board, so that images made for it
+// run unchanged (QEMU docs/system/arm/virt; hw/arm/virt.c's base_memmap gives the numbers).
 #pragma once
 
 #include <array>
@@ -40,7 +40,8 @@ struct MmioTarget {
   std::uint64_t offset;
 };
 
-/// The emulated region that holds the whole access; nothing for an access that crosses a region's end (H13).
+/// The emulated region that holds the whole access; nothing for an access that crosses a region's
+/// end (H13).
 [[nodiscard]] constexpr std::optional<MmioTarget> find_region(Gpa at, unsigned size,
                                                               unsigned vcpus) {
   const std::array<Window, 5> windows = {{

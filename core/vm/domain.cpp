@@ -6,7 +6,8 @@
 namespace penstock::vm {
 namespace {
 
-// RAM from the bottom: device tree, kernel, initial RAM disk. Firmware looks for the tree at the start of RAM.
+// RAM from the bottom: device tree, kernel, initial RAM disk. Firmware looks for the tree at the
+// start of RAM.
 constexpr std::uint64_t kTreeBytes = 64 * kKiB;
 constexpr std::uint64_t kKernelOffset = 2 * kMiB;
 constexpr std::uint64_t kImageAlign = 2 * kMiB;
@@ -24,8 +25,7 @@ struct KernelPlace {
 };
 
 KernelPlace place_of(std::span<const std::uint8_t> kernel) {
-  const bool has_header =
-      kernel.size() >= kHeaderBytes && load_le(kernel, kMagicAt, 4) == kMagic;
+  const bool has_header = kernel.size() >= kHeaderBytes && load_le(kernel, kMagicAt, 4) == kMagic;
   if (!has_header) return {kKernelOffset, kernel.size()};
   const std::uint64_t text_offset = load_le(kernel, kTextOffsetAt, 8);
   const std::uint64_t image_size = load_le(kernel, kImageSizeAt, 8);
@@ -107,7 +107,9 @@ Status Domain::load_images(std::span<const std::uint8_t> kernel,
   return place_tree(command_line, initrd_at, initrd.size(), randomness);
 }
 
-void Domain::update_uart_line() { gic_.set_spi_level(kGuestUartIntId, uart_.irq_level()); }
+void Domain::update_uart_line() {
+  gic_.set_spi_level(kGuestUartIntId, uart_.irq_level());
+}
 
 std::optional<std::uint64_t> Domain::read(VcpuIndex from, Gpa at, unsigned size,
                                           port::ListRegisters& own, Exit& reason) {
@@ -124,7 +126,8 @@ std::optional<std::uint64_t> Domain::read(VcpuIndex from, Gpa at, unsigned size,
       reason = Exit::kRedistributor;
       return gic_.redistributor_read(from, own, target->offset, size);
     case Region::kIts:
-      // A guest that waits for its commands reads GITS_CREADR: each look runs the next slice of them.
+      // A guest that waits for its commands reads GITS_CREADR: each look runs the next slice of
+      // them.
       reason = Exit::kIts;
       if (its_.has_pending_commands()) its_.run_commands(vmsi::VirtualIts::kCommandsPerTrap);
       return its_.read(target->offset, size);

@@ -1,9 +1,11 @@
 // One domain as a machine: its memory map and everything in it, independent of the CPU it runs on.
 //
-// A trap's way: find_region() or the devices' BARs say who answers; the answer is computed there; interrupts that result
-// are left with the virtual GIC, which the caller asks before it returns to the guest.
+// A trap's way: find_region() or the devices' BARs say who answers; the answer is computed there;
+// interrupts that result are left with the virtual GIC, which the caller asks before it returns to
+// the guest.
 //
-// Locks: none of its own but uart_lock_ around the virtual UART. The parts have theirs; order: devices -> ITS -> GIC.
+// Locks: none of its own but uart_lock_ around the virtual UART. The parts have theirs; order:
+// devices -> ITS -> GIC.
 #pragma once
 
 #include <array>
@@ -30,18 +32,18 @@ namespace penstock::vm {
 struct DomainParts {
   DomainId id;
   std::string_view name;
-  Vmid vmid;                 // of the CPU table; the SMMU's are numbered apart
+  Vmid vmid;  // of the CPU table; the SMMU's are numbered apart
   unsigned vcpus = 1;
-  Hpa ram;                   // contiguous machine memory, 2 MiB aligned
+  Hpa ram;  // contiguous machine memory, 2 MiB aligned
   std::uint64_t ram_bytes = 0;
-  Hpa quota;                 // the domain's share of hypervisor memory
+  Hpa quota;  // the domain's share of hypervisor memory
   std::uint64_t quota_bytes = 0;
   port::PhysMem* memory = nullptr;
   port::Stage2Tlb* cpu_tlb = nullptr;
   // Absent for a domain without devices, which then has no DMA tables (S1.10).
   port::Stage2Tlb* dma_tlb = nullptr;
   port::Stage2Tlb* doorbell_tlb = nullptr;
-  Hpa doorbell_page;         // the ITS's, machine-physical
+  Hpa doorbell_page;  // the ITS's, machine-physical
   port::VcpuKick* kicks = nullptr;
   ConsoleSink* console = nullptr;
   port::Log* log = nullptr;
@@ -55,23 +57,24 @@ class Domain {
   Domain(const Domain&) = delete;
   Domain& operator=(const Domain&) = delete;
 
-  /// Builds the tables and the virtual machine. kNoMemory when the quota is too small; nothing is left behind then but
-  /// the quota itself. Boot only.
+  /// Builds the tables and the virtual machine. kNoMemory when the quota is too small; nothing is
+  /// left behind then but the quota itself. Boot only.
   Status init(const DomainParts& parts);
 
-  /// Puts kernel, initial RAM disk and a new device tree into the domain's RAM. `kernel` is an arm64 Image or a raw
-  /// binary, which is entered at its first byte. kNoMemory (arg: bytes) when they do not fit; kBadDeviceTree.
-  /// The domain's CPUs are off. `randomness` is for this start of this domain only: half of it is the guest's rng-seed,
-  /// a part its kaslr-seed; absent where the board has none.
+  /// Puts kernel, initial RAM disk and a new device tree into the domain's RAM. `kernel` is an
+  /// arm64 Image or a raw binary, which is entered at its first byte. kNoMemory (arg: bytes) when
+  /// they do not fit; kBadDeviceTree. The domain's CPUs are off. `randomness` is for this start of
+  /// this domain only: half of it is the guest's rng-seed, a part its kaslr-seed; absent where the
+  /// board has none.
   Status load_images(std::span<const std::uint8_t> kernel, std::span<const std::uint8_t> initrd,
                      std::string_view command_line, const Randomness& randomness);
   /// Where the loaded kernel starts.
   [[nodiscard]] Gpa entry() const { return entry_; }
 
-  /// A trapped access of `size` bytes (1, 2, 4, 8) by `from`, whose list registers are `own`. No value, false: nothing
-  /// answers at that address. `reason` says which kind of trap it was.
-  std::optional<std::uint64_t> read(VcpuIndex from, Gpa at, unsigned size,
-                                    port::ListRegisters& own, Exit& reason);
+  /// A trapped access of `size` bytes (1, 2, 4, 8) by `from`, whose list registers are `own`. No
+  /// value, false: nothing answers at that address. `reason` says which kind of trap it was.
+  std::optional<std::uint64_t> read(VcpuIndex from, Gpa at, unsigned size, port::ListRegisters& own,
+                                    Exit& reason);
   bool write(VcpuIndex from, Gpa at, unsigned size, std::uint64_t value, port::ListRegisters& own,
              Exit& reason);
   /// True when the CPU table maps the address by now: the access met a change and is made again.
@@ -110,9 +113,10 @@ class Domain {
   std::uint64_t ram_bytes_ = 0;
   Gpa entry_;
   mem::PagePool quota_;
-  mem::Stage2Table cpu_table_;  // what the CPUs see: RAM and BARs
-  mem::Stage2Table dma_table_;  // what devices see: RAM
-  mem::Stage2Table dma_doorbell_table_;  // and with their interrupts on: RAM and the ITS's doorbell page, write-only
+  mem::Stage2Table cpu_table_;           // what the CPUs see: RAM and BARs
+  mem::Stage2Table dma_table_;           // what devices see: RAM
+  mem::Stage2Table dma_doorbell_table_;  // and with their interrupts on: RAM and the ITS's doorbell
+                                         // page, write-only
   mem::GuestRam ram_;
   vmsi::VirtualGic gic_;
   vmsi::VirtualIts its_;

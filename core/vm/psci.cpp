@@ -39,7 +39,9 @@ bool implemented(std::uint32_t function) {
   }
 }
 
-PsciCall answer(std::int64_t value) { return {PsciCall::Kind::kAnswer, value, 0, 0, 0}; }
+PsciCall answer(std::int64_t value) {
+  return {PsciCall::Kind::kAnswer, value, 0, 0, 0};
+}
 
 }  // namespace
 

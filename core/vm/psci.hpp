@@ -1,4 +1,5 @@
-// What a guest's PSCI or SMCCC call asks for (DEN0022 1.1, DEN0028), decided without touching anything.
+// What a guest's PSCI or SMCCC call asks for (DEN0022 1.1, DEN0028), decided without touching
+// anything.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +31,8 @@ struct PsciCall {
   std::uint64_t context = 0;
 };
 
-/// `function` is w0, the arguments x1..x3 of the HVC or SMC #0. 32-bit functions see the low halves of their arguments.
+/// `function` is w0, the arguments x1..x3 of the HVC or SMC #0. 32-bit functions see the low halves
+/// of their arguments.
 [[nodiscard]] PsciCall decode_psci(std::uint64_t function, std::uint64_t x1, std::uint64_t x2,
                                    std::uint64_t x3);
 

@@ -17,7 +17,8 @@ constexpr std::uint32_t kFrReceiveEmpty = 1 << 4;
 constexpr std::uint32_t kReceive = 1 << 4;
 constexpr std::uint32_t kReceiveTimeout = 1 << 6;
 
-constexpr unsigned kTransmitTries = 1'000'000;  // a UART that never drains loses text, not the machine
+constexpr unsigned kTransmitTries =
+    1'000'000;  // a UART that never drains loses text, not the machine
 
 }  // namespace
 
@@ -112,7 +113,9 @@ void Console::event(std::string_view event, std::string_view json) {
   write_out(source, true);
 }
 
-void Console::raw(std::string_view text) { emit(text); }
+void Console::raw(std::string_view text) {
+  emit(text);
+}
 
 int Console::receive() {
   ports::HwMmio uart(uart_);

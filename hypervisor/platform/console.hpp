@@ -1,9 +1,11 @@
 // The board's PL011 and who is writing on it.
 //
-// Every line starts with its source, `name| `. What a source prints appears at once; when another source starts to write
-// while a line is unfinished, that line is broken and goes on later behind `name> `, so a program can join it again.
+// Every line starts with its source, `name| `. What a source prints appears at once; when another
+// source starts to write while a line is unfinished, that line is broken and goes on later behind
+// `name> `, so a program can join it again.
 //
-// Lock: one spin lock around the UART (rank: innermost, held for at most one line of 256 characters).
+// Lock: one spin lock around the UART (rank: innermost, held for at most one line of 256
+// characters).
 #pragma once
 
 #include <array>
@@ -23,7 +25,8 @@ class Console final : public port::Log {
   void attach(std::uint64_t pl011);
   void name_source(unsigned source, std::string_view name);
 
-  /// One character from a domain. A partial line is kept back until it is complete, full, or flush_partial() ran.
+  /// One character from a domain. A partial line is kept back until it is complete, full, or
+  /// flush_partial() ran.
   void put(unsigned source, char c);
   /// Writes out what `source` has not finished (a prompt); true when there was something.
   bool flush_partial(unsigned source);

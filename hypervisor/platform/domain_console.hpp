@@ -19,7 +19,8 @@ class DomainConsole final : public vm::ConsoleSink {
   }
 
  private:
-  /// An unfinished line is shown when nothing follows for a moment (a prompt): EL2's timer of this CPU, one shot.
+  /// An unfinished line is shown when nothing follows for a moment (a prompt): EL2's timer of this
+  /// CPU, one shot.
   static void arm_flush() {
     constexpr std::uint64_t kFlushesPerSecond = 32;
     PENSTOCK_WRITE_SYSREG(cnthp_tval_el2, PENSTOCK_READ_SYSREG(cntfrq_el0) / kFlushesPerSecond);

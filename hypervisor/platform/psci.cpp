@@ -34,7 +34,11 @@ Status Psci::cpu_on(std::uint64_t affinity, std::uint64_t entry, std::uint64_t c
   return {};
 }
 
-void Psci::system_off() const { (void)call(0x8400'0008, 0, 0, 0); }
-void Psci::system_reset() const { (void)call(0x8400'0009, 0, 0, 0); }
+void Psci::system_off() const {
+  (void)call(0x8400'0008, 0, 0, 0);
+}
+void Psci::system_reset() const {
+  (void)call(0x8400'0009, 0, 0, 0);
+}
 
 }  // namespace penstock::platform

@@ -13,7 +13,8 @@ class Psci {
  public:
   explicit Psci(PsciConduit conduit) : conduit_(conduit) {}
   Psci() = default;
-  /// Starts a CPU at physical address `entry` with x0 = context. kHardwareError (arg: PSCI code) when firmware refuses.
+  /// Starts a CPU at physical address `entry` with x0 = context. kHardwareError (arg: PSCI code)
+  /// when firmware refuses.
   Status cpu_on(std::uint64_t affinity, std::uint64_t entry, std::uint64_t context) const;
   /// Both return only when firmware has no such function.
   void system_off() const;

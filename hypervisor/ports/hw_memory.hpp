@@ -28,7 +28,8 @@ class HwClock final : public port::Clock {
     const std::uint64_t ticks = PENSTOCK_READ_SYSREG(cntpct_el0);
     return ticks / hz * 1'000'000'000 + ticks % hz * 1'000'000'000 / hz;
   }
-  /// Sleeps until EL2's timer (PPI 26, enabled before the first wait) wakes this CPU; pending interrupts stay pending.
+  /// Sleeps until EL2's timer (PPI 26, enabled before the first wait) wakes this CPU; pending
+  /// interrupts stay pending.
   void wait(std::uint64_t ns) override {
     const std::uint64_t end = now_ns() + ns;
     const std::uint64_t ticks_per_ms = PENSTOCK_READ_SYSREG(cntfrq_el0) / 1000;

@@ -314,17 +314,39 @@ bool PciFunction::raise(unsigned vector) {
     }
     return send(load_le(table, at, 8), static_cast<std::uint32_t>(load_le(table, at + 8, 4)));
   }
-  if (msi_ == 0 || (peek(msi_ + 2, 2) & 1) == 0) return false;
+  return msi_ != 0 && (peek(msi_ + 2, 2) & 1) != 0 && raise_msi(vector);
+}
+
+bool PciFunction::raise_msi(unsigned vector) {
   const std::uint32_t control = peek(msi_ + 2, 2);
   const unsigned granted = 1U << ((control >> 4) & 7);
   const bool wide = (control & 0x80) != 0;
+  const unsigned data_at = msi_ + (wide ? 0xc : 8);
+  vector &= granted - 1;
+  if ((control & 0x100) != 0 && (peek(data_at + 4, 4) >> vector & 1) != 0) {
+    store(regs_, data_at + 8, 4, peek(data_at + 8, 4) | 1U << vector);
+    return false;
+  }
   const std::uint64_t address =
       peek(msi_ + 4, 4) | (wide ? std::uint64_t{peek(msi_ + 8, 4)} << 32 : 0);
-  const std::uint32_t data = peek(msi_ + (wide ? 0xc : 8), 2);
-  return send(address, (data & ~(granted - 1)) | (vector & (granted - 1)));
+  return send(address, (peek(data_at, 2) & ~(granted - 1)) | vector);
+}
+
+/// What was masked and is not any more.
+void PciFunction::send_pending_msi() {
+  const std::uint32_t control = msi_ != 0 ? peek(msi_ + 2, 2) : 0;
+  if ((control & 0x101) != 0x101) return;
+  const unsigned mask_at = msi_ + ((control & 0x80) != 0 ? 0x10 : 0xc);
+  for (unsigned v = 0; v < 32; ++v) {
+    const std::uint32_t pending = peek(mask_at + 4, 4);
+    if ((pending >> v & 1) == 0 || (peek(mask_at, 4) >> v & 1) != 0) continue;
+    store(regs_, mask_at + 4, 4, pending & ~(1U << v));
+    (void)raise_msi(v);
+  }
 }
 
 void PciFunction::send_pending() {
+  send_pending_msi();
   if (msix_ == 0 || (peek(msix_ + 2, 2) & 0xc000) != 0x8000) return;
   const auto& table = bars_[peek(msix_ + 4, 4) & 7].bytes;
   for (unsigned v = 0; v <= (peek(msix_ + 2, 2) & 0x7ff); ++v) {

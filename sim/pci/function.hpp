@@ -126,6 +126,8 @@ class PciFunction {
   void follow_power(std::uint32_t before);
   void started_reset();
   void send_pending();
+  void send_pending_msi();
+  bool raise_msi(unsigned vector);
   bool send(std::uint64_t address, std::uint32_t data);
   [[nodiscard]] std::uint64_t msix_place(unsigned vector) const;
   void set_pending(unsigned vector, bool pending);

@@ -69,6 +69,24 @@ TEST_F(Board, MessagesAreWritesAndPendingOnesFollow) {
   EXPECT_EQ(memory.cpu_view()[0x40], 0x99);
 }
 
+TEST_F(Board, MaskedMsisWaitForTheirMask) {
+  PciFunction plain({0x1234, 1, 0x02'0000});
+  const unsigned msi = plain.add_msi(2, true, true);
+  host.root().plug(1, 0, plain);
+  plain.config_write(4, 2, 6);
+  plain.config_write(msi + 4, 4, 0x4000'0080);
+  plain.config_write(msi + 0xc, 2, 0x50);
+  plain.config_write(msi + 0x10, 4, 2);
+  plain.config_write(msi + 2, 2, 0x21);
+  EXPECT_TRUE(plain.raise(3));
+  EXPECT_EQ(memory.cpu_view()[0x80], 0x53);
+  EXPECT_FALSE(plain.raise(1));
+  EXPECT_EQ(plain.config_read(msi + 0x14, 4), 2U);
+  plain.config_write(msi + 0x10, 4, 0);
+  EXPECT_EQ(plain.config_read(msi + 0x14, 4), 0U);
+  EXPECT_EQ(memory.cpu_view()[0x80], 0x51);
+}
+
 TEST_F(Board, DmaNeedsBusMastering) {
   EduLike edu;
   host.root().plug(1, 0, edu);

@@ -25,7 +25,8 @@ std::uint64_t Smmu::queue_slot(std::uint64_t base, std::uint32_t index,
 
 void Smmu::run_commands() {
   const std::uint32_t mask = queue_mask(cmdq_base_);
-  if ((cmdq_base_ & 0x1f) > ((config_.idr1 >> 21) & 0x1f)) misuse("CMDQ_BASE: larger than IDR1.CMDQS");
+  if ((cmdq_base_ & 0x1f) > ((config_.idr1 >> 21) & 0x1f))
+    misuse("CMDQ_BASE: larger than IDR1.CMDQS");
   while ((cr0_ & 8) != 0 && !commands_stopped_ && ((gerror_ ^ gerrorn_) & 1) == 0 &&
          (cmdq_cons_ & mask) != (cmdq_prod_ & mask)) {
     std::array<std::uint8_t, 16> bytes{};
@@ -149,7 +150,8 @@ bool Smmu::execute_tlbi(const Command& command, std::uint8_t opcode) {
   return true;
 }
 
-/// TLBI_S2_IPA reaches translations of stage 2 alone; what stage 1 and 2 gave together stays (4.4.3).
+/// TLBI_S2_IPA reaches translations of stage 2 alone; what stage 1 and 2 gave together stays
+/// (4.4.3).
 void Smmu::invalidate_ipa(const Command& command) {
   const auto vmid = static_cast<std::uint16_t>(command[0] >> 32);
   const std::uint64_t num = (command[0] >> 12) & 0x1f;

@@ -112,7 +112,7 @@ void Smmu::write_base(std::uint64_t& reg, std::uint64_t value, bool locked, cons
 }
 
 void Smmu::write_cr0(std::uint32_t value) {
-  std::uint32_t implemented = 0b1101;  // SMMUEN, EVENTQEN, CMDQEN
+  std::uint32_t implemented = 0b1101;                           // SMMUEN, EVENTQEN, CMDQEN
   if (((config_.idr0 >> 10) & 1) != 0) implemented |= 1u << 4;  // ATSCHK with ATS
   if ((value & ~implemented) != 0) misuse("CR0: bits of features that do not exist");
   if (cr0_ != cr0_written_) misuse("CR0 written before the last write was acknowledged");
@@ -140,8 +140,10 @@ void Smmu::write_register(std::uint64_t offset, std::uint32_t value) {
       return;
     case 0x44:
       if ((gbpa_written_ >> 31) != 0) misuse("GBPA written while an update is under way");
-      if ((value >> 31) == 0) misuse("GBPA written without UPDATE");
-      else gbpa_written_ = value;
+      if ((value >> 31) == 0)
+        misuse("GBPA written without UPDATE");
+      else
+        gbpa_written_ = value;
       gbpa_countdown_ = config_.ack_reads;
       return;
     case 0x50: irq_ctrl_ = value & 7; return;
@@ -157,8 +159,10 @@ void Smmu::write_register(std::uint64_t offset, std::uint32_t value) {
     case 0x80: write_base(strtab_base_, low(strtab_base_), smmu_on, "STRTAB_BASE"); return;
     case 0x84: write_base(strtab_base_, high(strtab_base_), smmu_on, "STRTAB_BASE"); return;
     case 0x88:
-      if (smmu_on) misuse("STRTAB_BASE_CFG written while in use");
-      else strtab_base_cfg_ = value;
+      if (smmu_on)
+        misuse("STRTAB_BASE_CFG written while in use");
+      else
+        strtab_base_cfg_ = value;
       return;
     case 0x90: write_base(cmdq_base_, low(cmdq_base_), cmdq_on, "CMDQ_BASE"); return;
     case 0x94: write_base(cmdq_base_, high(cmdq_base_), cmdq_on, "CMDQ_BASE"); return;
@@ -167,16 +171,20 @@ void Smmu::write_register(std::uint64_t offset, std::uint32_t value) {
       run_commands();
       return;
     case 0x9c:
-      if (cmdq_on) misuse("CMDQ_CONS written while in use");
-      else cmdq_cons_ = value;
+      if (cmdq_on)
+        misuse("CMDQ_CONS written while in use");
+      else
+        cmdq_cons_ = value;
       return;
     case 0xa0: write_base(eventq_base_, low(eventq_base_), eventq_on, "EVENTQ_BASE"); return;
     case 0xa4: write_base(eventq_base_, high(eventq_base_), eventq_on, "EVENTQ_BASE"); return;
     case 0xb0: eventq_irq_cfg0_ = low(eventq_irq_cfg0_); return;
     case 0xb4: eventq_irq_cfg0_ = high(eventq_irq_cfg0_); return;
     case 0x100a8:
-      if (eventq_on) misuse("EVENTQ_PROD written while in use");
-      else eventq_prod_ = value & 0x800f'ffff;
+      if (eventq_on)
+        misuse("EVENTQ_PROD written while in use");
+      else
+        eventq_prod_ = value & 0x800f'ffff;
       return;
     case 0x100ac: eventq_cons_ = value & 0x800f'ffff; return;
     default: misuse("write to a register that is read-only or absent"); return;

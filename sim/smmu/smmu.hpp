@@ -1,13 +1,16 @@
-// A model of an Arm SMMUv3 (IHI 0070), written from the specification and independent of the driver that it judges.
+// A model of an Arm SMMUv3 (IHI 0070), written from the specification and independent of the driver
+// that it judges.
 //
-// It has what a driver's mistakes show up in: configuration and translation caches that stay stale until the right command
-// and a CMD_SYNC (effects of invalidations are held back until then), table pointers that are cached apart from
-// translations, registers that take effect only after their acknowledgement was read a few times, alignment rules, and
-// a list of rules that software broke (misuses()).
+// It has what a driver's mistakes show up in: configuration and translation caches that stay stale
+// until the right command and a CMD_SYNC (effects of invalidations are held back until then), table
+// pointers that are cached apart from translations, registers that take effect only after their
+// acknowledgement was read a few times, alignment rules, and a list of rules that software broke
+// (misuses()).
 //
-// In the model: Non-secure state; linear and two-level stream tables; stage 1, stage 2, nested, bypass, abort; AArch64
-// tables with the 4 KiB granule; event and command queues; GERROR. Not in it: substreams, ATS, PRI, HTTU, stalls, MSIs,
-// 16 and 64 KiB granules, merging of events. Single-threaded, as is the whole simulated board.
+// In the model: Non-secure state; linear and two-level stream tables; stage 1, stage 2, nested,
+// bypass, abort; AArch64 tables with the 4 KiB granule; event and command queues; GERROR. Not in
+// it: substreams, ATS, PRI, HTTU, stalls, MSIs, 16 and 64 KiB granules, merging of events.
+// Single-threaded, as is the whole simulated board.
 #pragma once
 
 #include <array>
@@ -44,11 +47,12 @@ class Smmu final : public port::Mmio, public DmaBus {
   struct Outcome {
     bool ok = false;
     std::uint64_t pa = 0;
-    std::uint8_t event = 0;   // type of the event that it caused, recorded or not; 0: none
+    std::uint8_t event = 0;  // type of the event that it caused, recorded or not; 0: none
     bool device_memory = false;
   };
 
-  /// Tables and queues are in `memory`; translated traffic goes to `downstream` with machine addresses.
+  /// Tables and queues are in `memory`; translated traffic goes to `downstream` with machine
+  /// addresses.
   Smmu(Memory& memory, DmaBus& downstream, SmmuConfig config = {});
   Smmu(const Smmu&) = delete;
   Smmu& operator=(const Smmu&) = delete;
@@ -83,8 +87,10 @@ class Smmu final : public port::Mmio, public DmaBus {
   [[nodiscard]] std::size_t cached_translations() const { return tlb_.size(); }
 
   // What a test may break.
-  void stop_commands(bool stopped) { commands_stopped_ = stopped; }   // a dead command queue
-  void stop_acknowledging(bool stopped) { acks_stopped_ = stopped; }  // CR0ACK, GBPA.UPDATE never change
+  void stop_commands(bool stopped) { commands_stopped_ = stopped; }  // a dead command queue
+  void stop_acknowledging(bool stopped) {
+    acks_stopped_ = stopped;
+  }  // CR0ACK, GBPA.UPDATE never change
   void reject_next(std::uint8_t opcode) { rejected_opcode_ = opcode; }  // CERROR_ILL once
   void abort_fetches(unsigned count) { aborted_fetches_ = count; }      // CERROR_ABT this often
   void raise_gerror(std::uint32_t bits);
@@ -126,7 +132,7 @@ class Smmu final : public port::Mmio, public DmaBus {
   struct Failure {
     std::uint8_t type = 0;
     bool stage2 = false;
-    unsigned cls = 2;         // 0 CD, 1 table walk, 2 input
+    unsigned cls = 2;  // 0 CD, 1 table walk, 2 input
     std::uint64_t ipa = 0;
     std::uint64_t fetch = 0;
     bool recorded = true;
@@ -136,9 +142,9 @@ class Smmu final : public port::Mmio, public DmaBus {
     std::optional<T> value;
     Failure failure;
   };
-  static constexpr std::uint32_t kNoAsid = ~std::uint32_t{0};  // stage 2 only
-  using TlbKey = std::tuple<std::uint16_t, std::uint32_t, std::uint64_t>;        // VMID, ASID, page
-  using PointerKey = std::tuple<std::uint16_t, unsigned, std::uint64_t>;         // VMID, level, prefix
+  static constexpr std::uint32_t kNoAsid = ~std::uint32_t{0};              // stage 2 only
+  using TlbKey = std::tuple<std::uint16_t, std::uint32_t, std::uint64_t>;  // VMID, ASID, page
+  using PointerKey = std::tuple<std::uint16_t, unsigned, std::uint64_t>;   // VMID, level, prefix
 
   // registers.cpp
   void misuse(std::string what) { misuses_.push_back(std::move(what)); }
@@ -166,7 +172,8 @@ class Smmu final : public port::Mmio, public DmaBus {
   bool decode_stage2(const Ste& ste, Config& config);
   Expected<Context> fetch_context(std::uint32_t stream, const Config& config);
   Expected<Context> decode_context(const std::array<std::uint64_t, 8>& words);
-  Expected<Entry> walk(std::uint32_t stream, const Config& config, const Context* context, std::uint64_t iova);
+  Expected<Entry> walk(std::uint32_t stream, const Config& config, const Context* context,
+                       std::uint64_t iova);
   Expected<Stage2Outcome> stage2(const Config& config, std::uint64_t ipa, unsigned cls);
   Expected<std::uint64_t> read_through_stage2(const Config& config, std::uint64_t ipa, unsigned cls,
                                               std::span<std::uint8_t> to);

@@ -4,7 +4,9 @@ namespace penstock::sim {
 
 namespace {
 
-unsigned level_shift(unsigned level) { return 12 + 9 * (3 - level); }
+unsigned level_shift(unsigned level) {
+  return 12 + 9 * (3 - level);
+}
 
 }  // namespace
 

@@ -1,4 +1,5 @@
-// The simulated SMMU's way from a stream and an input address to memory (IHI 0070, 3.3, 3.4, 5.2, 5.4, 7.3).
+// The simulated SMMU's way from a stream and an input address to memory (IHI
+// 0070, 3.3, 3.4, 5.2, 5.4, 7.3).
 #include "core/base/bytes.hpp"
 #include "sim/smmu/smmu.hpp"
 
@@ -47,7 +48,8 @@ bool Smmu::read(std::uint32_t requester, std::uint64_t address, std::span<std::u
     const std::uint64_t at = address + done;
     const std::size_t part = std::min<std::size_t>(kPage - at % kPage, to.size() - done);
     const Outcome outcome = translate(requester, at, false);
-    if (!outcome.ok || !downstream_.read(requester, outcome.pa, to.subspan(done, part))) return false;
+    if (!outcome.ok || !downstream_.read(requester, outcome.pa, to.subspan(done, part)))
+      return false;
     done += part;
   }
   return true;
@@ -92,7 +94,8 @@ Smmu::Expected<Smmu::Ste> Smmu::fetch_ste(std::uint32_t stream) {
   const std::uint64_t log2size = bits(strtab_base_cfg_, 5, 0);
   const std::uint64_t base = strtab_base_ & 0x000f'ffff'ffff'ffc0u;
   const bool recorded = (cr2_ & 2) != 0;  // CR2.RECINVSID
-  if ((std::uint64_t{stream} >> log2size) != 0) return {{}, {.type = kBadStreamId, .recorded = recorded}};
+  if ((std::uint64_t{stream} >> log2size) != 0)
+    return {{}, {.type = kBadStreamId, .recorded = recorded}};
   if (bits(strtab_base_cfg_, 17, 16) == 0) return fetch_ste_from(stream, base, stream);
   const std::uint64_t split = bits(strtab_base_cfg_, 10, 6);
   const std::uint64_t index = stream >> split;
@@ -105,7 +108,8 @@ Smmu::Expected<Smmu::Ste> Smmu::fetch_ste(std::uint32_t stream) {
   const std::uint64_t span = bits(l1->second, 4, 0);
   if (span > split + 1) misuse("stream table: span larger than the split");
   const std::uint64_t offset = stream & ((std::uint64_t{1} << split) - 1);
-  if (span == 0 || (offset >> (span - 1)) != 0) return {{}, {.type = kBadStreamId, .recorded = recorded}};
+  if (span == 0 || (offset >> (span - 1)) != 0)
+    return {{}, {.type = kBadStreamId, .recorded = recorded}};
   const std::uint64_t table = l1->second & 0x000f'ffff'ffff'ffc0u;
   if (table % ((std::uint64_t{1} << (span - 1)) * 64) != 0) {
     misuse("stream table: level 2 is not aligned to its size");
@@ -139,10 +143,9 @@ bool Smmu::decode_stage2(const Ste& ste, Config& config) {
   const bool big_endian = bits(word2, 52, 52) != 0;
   const bool stalls = bits(word2, 57, 57) != 0;
   const unsigned resolved = 12 + 9 * (3 - config.regime.start_level);
-  const std::uint64_t tables =
-      config.regime.input_bits > resolved + 9
-          ? std::uint64_t{1} << (config.regime.input_bits - resolved - 9)
-          : 1;
+  const std::uint64_t tables = config.regime.input_bits > resolved + 9
+                                   ? std::uint64_t{1} << (config.regime.input_bits - resolved - 9)
+                                   : 1;
   if (config.regime.root % (tables * kPage) != 0) misuse("STE.S2TTB is not aligned to its tables");
   return aarch64 && granule4k && !big_endian && !stalls && is_consistent(config.regime);
 }
@@ -204,7 +207,8 @@ Smmu::Expected<std::uint64_t> Smmu::read_through_stage2(const Config& config, st
     }
     pa = out.value->pa;
   }
-  if (!memory_.device_read(pa, to)) return {{}, {cls == 0 ? kCdFetch : kWalkAbort, false, cls, 0, pa}};
+  if (!memory_.device_read(pa, to))
+    return {{}, {cls == 0 ? kCdFetch : kWalkAbort, false, cls, 0, pa}};
   return {pa, {}};
 }
 
@@ -223,7 +227,8 @@ Smmu::Expected<Smmu::Context> Smmu::decode_context(const std::array<std::uint64_
                         static_cast<unsigned>(64 - bits(word0, 21, 16))};
   context.disabled = {bits(word0, 14, 14) != 0, bits(word0, 30, 30) != 0};
   const bool granule4k = bits(word0, 7, 6) == 0;
-  if (!context.disabled[0] && (!granule4k || context.input_bits[0] < 25 || context.input_bits[0] > 48)) {
+  if (!context.disabled[0] &&
+      (!granule4k || context.input_bits[0] < 25 || context.input_bits[0] > 48)) {
     return {{}, {kBadCd}};
   }
   context.output_bits = output_bits_of(bits(word0, 34, 32));

@@ -4,8 +4,9 @@
 usage: counts.py RESULTS
 
 RESULTS holds ctest.xml and gtest/*.json (unit tests: every TEST counts, not every program), fuzz.tsv (one test per
-fuzz target) and pytest.xml (whole systems). A program that died before it could report counts as one failed test, and
-so does a kind of tests of which there is no report at all. Exit status 0 only when tests ran and none failed.
+fuzz target), pytest.xml and pytest.status (whole systems, and how pytest itself ended). A program that died before it
+could report counts as one failed test, and so does a kind of tests of which there is no report at all. Exit status 0
+only when tests ran and none failed.
 """
 
 import json
@@ -84,6 +85,10 @@ def read_pytest(results: Path, counts: Counts) -> None:
             counts.skipped += 1
         else:
             counts.passed += 1
+    ended = results / "pytest.status"
+    status = ended.read_text().strip() if ended.exists() else "unknown"
+    if cases and status not in ("0", "1"):  # 1 is a failed test, which the report names
+        counts.fail(f"whole-system tests: pytest ended early, with status {status}")
 
 
 def main() -> int:

@@ -22,8 +22,8 @@ ALLOWED = {
     "mem": _PORTS,
     **{name: _PORTS | {"mem"} for name in _HARDWARE},
     **{name: _PORTS | {"mem"} for name in _GUEST},
-    "manifest": {"base"},
-    "assign": _PORTS | {"mem"} | _HARDWARE | _GUEST,
+    "manifest": {"base", "hw"},
+    "assign": _PORTS | {"mem", "manifest"} | _HARDWARE | _GUEST,
     "vm": _PORTS | {"mem", "assign", "manifest"} | _HARDWARE | _GUEST,
 }
 

@@ -103,6 +103,7 @@ run_tests() {
   say "  whole systems in QEMU (logs of each in build/runs/)"
   set +e
   "$PYTHON" -m pytest -q -p no:cacheprovider --durations=5 --junitxml="$RESULTS/pytest.xml" tests/target "$@" 9>&-
+  printf '%s\n' $? >"$RESULTS/pytest.status"
   set -e
   "$PYTHON" tools/check/counts.py "$RESULTS"
 }

@@ -1,5 +1,5 @@
-// Arm SMMUv3 commands (IHI 0070, chapter 4): 16 bytes, two 64-bit words. Those that a hypervisor without guest stage 1
-// needs, each as a function that yields the two words.
+// Arm SMMUv3 commands (IHI 0070, chapter 4): 16 bytes, two 64-bit words. Those that a hypervisor
+// without guest stage 1 needs, each as a function that yields the two words.
 #pragma once
 
 #include <array>
@@ -85,15 +85,19 @@ inline constexpr std::uint64_t kMaxNum = 31;
   return {with<tlbi::VMID>(with<command::Op>(0, Opcode::kTlbiS2Ipa), vmid.value()),
           with<tlbi::Address>(0, page.value() >> 12)};
 }
-/// (num + 1) << scale pages of 4 KiB, num <= 31; IDR3.RIL = 1 only. One page is not to be asked for this way: NUM = SCALE =
-/// TTL = 0 is a reserved combination (4.4.1.1).
-[[nodiscard]] constexpr Command tlbi_s2_ipa_range(Vmid vmid, Gpa start, unsigned num, unsigned scale) {
+/// (num + 1) << scale pages of 4 KiB, num <= 31; IDR3.RIL = 1 only. One page is not to be asked for
+/// this way: NUM = SCALE = TTL = 0 is a reserved combination (4.4.1.1).
+[[nodiscard]] constexpr Command tlbi_s2_ipa_range(Vmid vmid, Gpa start, unsigned num,
+                                                  unsigned scale) {
   Command result = tlbi_s2_ipa(vmid, start);
   result[0] = with<tlbi::SCALE>(with<tlbi::NUM>(result[0], num), scale);
   result[1] = with<tlbi::TG>(result[1], 1);
   return result;
 }
-/// Completes when everything before it has completed; no interrupt (CS = 0), the consumer polls CMDQ_CONS.
-[[nodiscard]] constexpr Command sync() { return {with<command::Op>(0, Opcode::kSync), 0}; }
+/// Completes when everything before it has completed; no interrupt (CS = 0), the consumer polls
+/// CMDQ_CONS.
+[[nodiscard]] constexpr Command sync() {
+  return {with<command::Op>(0, Opcode::kSync), 0};
+}
 
 }  // namespace penstock::hw::smmuv3

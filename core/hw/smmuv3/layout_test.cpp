@@ -55,7 +55,8 @@ TEST(SmmuV3Layout, StreamTableWords) {
   EXPECT_EQ(with<ste0::Config>(word, SteConfig::kStage1), 0xbu);
   EXPECT_EQ(with<ste0::Config>(word, SteConfig::kStage2), 0xdu);
   EXPECT_EQ(with<ste0::Config>(word, SteConfig::kNested), 0xfu);
-  // Stage 2 for VMID 3, 40-bit input from level 1, inner-shareable write-back walks, 44-bit output, AArch64, faults recorded.
+  // Stage 2 for VMID 3, 40-bit input from level 1, inner-shareable write-back walks, 44-bit output,
+  // AArch64, faults recorded.
   word = with<ste2::S2VMID>(0, 3);
   word = with<ste2::S2T0SZ>(word, 24);
   word = with<ste2::S2SL0>(word, 1);

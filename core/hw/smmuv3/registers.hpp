@@ -1,5 +1,6 @@
-// Arm SMMUv3 registers, Non-secure programming interface (IHI 0070, chapter 6 "Memory map and registers").
-// Page 0 lies at offset 0 of the window, page 1 at 0x10000. Registers are 32 bits wide unless their line says 64.
+// Arm SMMUv3 registers, Non-secure programming interface (IHI 0070, chapter 6 "Memory map and
+// registers"). Page 0 lies at offset 0 of the window, page 1 at 0x10000. Registers are 32 bits wide
+// unless their line says 64.
 #pragma once
 
 #include <cstdint>

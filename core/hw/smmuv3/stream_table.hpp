@@ -1,5 +1,6 @@
-// Arm SMMUv3 stream table: level-1 descriptors and stream table entries (IHI 0070, 5.1 and 5.2), as 64-bit words.
-// Fields that only exist for Secure state, MPAM, or stage 1 with PASIDs beyond the context pointer are reserved here.
+// Arm SMMUv3 stream table: level-1 descriptors and stream table entries (IHI 0070, 5.1 and 5.2), as
+// 64-bit words. Fields that only exist for Secure state, MPAM, or stage 1 with PASIDs beyond the
+// context pointer are reserved here.
 #pragma once
 
 #include <cstddef>

@@ -12,7 +12,8 @@ namespace cons = hw::cmdq_cons;
 
 namespace {
 
-constexpr unsigned kMaxSkips = 4;  // a second illegal command in one batch is a bug, a fifth is a broken SMMU
+constexpr unsigned kMaxSkips =
+    4;  // a second illegal command in one batch is a bug, a fifth is a broken SMMU
 
 }  // namespace
 
@@ -31,8 +32,8 @@ Status CommandQueue::init(port::Mmio& registers, port::PhysMem& memory, port::Cl
 }
 
 void CommandQueue::program() {
-  std::uint64_t base = with<hw::queue_base::LOG2SIZE>(base_.value() & hw::queue_base::ADDR::kMask,
-                                                      log2_);
+  std::uint64_t base =
+      with<hw::queue_base::LOG2SIZE>(base_.value() & hw::queue_base::ADDR::kMask, log2_);
   registers_->write64(hw::kCmdqBase, with<hw::queue_base::HINT>(base, 1));
   registers_->write32(hw::kCmdqProd, 0);
   registers_->write32(hw::kCmdqCons, 0);
@@ -57,7 +58,8 @@ void CommandQueue::put(const hw::Command& command) {
 
 Status CommandQueue::issue(std::span<const hw::Command> batch) {
   if (batch.size() > kMaxBatch) return fail(Code::kOutOfRange, batch.size());
-  // Commands that an earlier call gave up on may not be overwritten: the queue is dead until the SMMU has drained it.
+  // Commands that an earlier call gave up on may not be overwritten: the queue is dead until the
+  // SMMU has drained it.
   if (get<cons::RD>(registers_->read32(hw::kCmdqCons)) != produced_) {
     return fail(Code::kTimeout, hw::kCmdqCons);
   }
@@ -77,8 +79,9 @@ Status CommandQueue::issue(std::span<const hw::Command> batch) {
   }
 }
 
-/// After an error the SMMU stands at the bad command until GERRORN says that we have seen it; what stands there then is
-/// fetched again. CMD_SYNC in its place does nothing that was not asked for (IHI 0070, 7.1).
+/// After an error the SMMU stands at the bad command until GERRORN says that we have seen it; what
+/// stands there then is fetched again. CMD_SYNC in its place does nothing that was not asked for
+/// (IHI 0070, 7.1).
 Status CommandQueue::recover() {
   const std::uint32_t acknowledged = registers_->read32(hw::kGerrorN);
   const std::uint32_t active = registers_->read32(hw::kGerror) ^ acknowledged;

@@ -1,7 +1,7 @@
 // The command queue of one SMMUv3 (IHI 0070, 3.5 and chapter 4).
 //
-// One batch at a time: whoever issues waits for the batch's CMD_SYNC, so the queue is empty between calls and cannot be
-// found full. Not thread-safe: the Smmu's lock_ is held around every call.
+// One batch at a time: whoever issues waits for the batch's CMD_SYNC, so the queue is empty between
+// calls and cannot be found full. Not thread-safe: the Smmu's lock_ is held around every call.
 #pragma once
 
 #include <cstdint>
@@ -20,19 +20,20 @@ namespace penstock::iommu::smmuv3 {
 
 class CommandQueue {
  public:
-  static constexpr unsigned kLog2Entries = 8;  // one page; a batch is far smaller
+  static constexpr unsigned kLog2Entries = 8;   // one page; a batch is far smaller
   static constexpr std::size_t kMaxBatch = 64;  // commands in one issue(), its CMD_SYNC not counted
 
   /// Takes the memory. kNoMemory. `log2_limit` is IDR1.CMDQS, at least 7.
-  Status init(port::Mmio& registers, port::PhysMem& memory, port::Clock& clock,
-              mem::PagePool& pool, port::Log& log, unsigned log2_limit, std::uint64_t wait_ns);
+  Status init(port::Mmio& registers, port::PhysMem& memory, port::Clock& clock, mem::PagePool& pool,
+              port::Log& log, unsigned log2_limit, std::uint64_t wait_ns);
 
   /// Writes base, PROD and CONS. The queue is disabled (CR0.CMDQEN = 0).
   void program();
 
-  /// Gives the batch (at most kMaxBatch) and one CMD_SYNC to the SMMU and waits until all have completed. kTimeout (arg:
-  /// register offset); kHardwareError (arg: CMDQ_CONS) when the SMMU rejected a command: it was logged, skipped, and the
-  /// rest was consumed. kOutOfRange: batch too long.
+  /// Gives the batch (at most kMaxBatch) and one CMD_SYNC to the SMMU and waits until all have
+  /// completed. kTimeout (arg: register offset); kHardwareError (arg: CMDQ_CONS) when the SMMU
+  /// rejected a command: it was logged, skipped, and the rest was consumed. kOutOfRange: batch too
+  /// long.
   Status issue(std::span<const hw::smmuv3::Command> batch);
 
   /// Acknowledges an active command error, if there is one, so that the queue goes on.

@@ -20,8 +20,8 @@ Status EventQueue::init(port::Mmio& registers, port::PhysMem& memory, mem::PageP
 }
 
 void EventQueue::program() {
-  std::uint64_t base = with<hw::queue_base::LOG2SIZE>(base_.value() & hw::queue_base::ADDR::kMask,
-                                                      log2_);
+  std::uint64_t base =
+      with<hw::queue_base::LOG2SIZE>(base_.value() & hw::queue_base::ADDR::kMask, log2_);
   registers_->write64(hw::kEventqBase, with<hw::queue_base::HINT>(base, 1));
   registers_->write32(hw::kEventqProd, 0);
   registers_->write32(hw::kEventqCons, 0);
@@ -31,13 +31,14 @@ void EventQueue::program() {
 
 hw::EventRecord EventQueue::read(std::uint32_t index) {
   const Hpa at = base_ + (index & low_mask(log2_)) * hw::kEventBytes;
-  // Where the SMMU does not snoop, our cache may hold the slot's previous contents. We never write a slot, so the port's
-  // clean-and-invalidate only drops the stale line.
+  // Where the SMMU does not snoop, our cache may hold the slot's previous contents. We never write
+  // a slot, so the port's clean-and-invalidate only drops the stale line.
   if (!coherent_) memory_->make_observable(at, hw::kEventBytes);
   auto* words = reinterpret_cast<std::uint64_t*>(memory_->map(at, hw::kEventBytes));
   hw::EventRecord record;
   for (std::size_t i = 0; i < record.size(); ++i) {
-    // Ordered after the read of PROD that announced the record, and before the write of CONS that gives it up.
+    // Ordered after the read of PROD that announced the record, and before the write of CONS that
+    // gives it up.
     record[i] = std::atomic_ref<std::uint64_t>(words[i]).load(std::memory_order_acquire);
   }
   return record;
@@ -47,15 +48,15 @@ unsigned EventQueue::take(std::span<Fault> out) {
   if (registers_ == nullptr) return 0;
   const std::uint32_t prod = registers_->read32(hw::kEventqProd);
   const auto produced = static_cast<std::uint32_t>(prod & low_mask(log2_ + 1));
-  std::atomic_thread_fence(std::memory_order_acquire);  // pairs with the SMMU's update of PROD after the record
+  std::atomic_thread_fence(
+      std::memory_order_acquire);  // pairs with the SMMU's update of PROD after the record
 
   unsigned taken = 0;
   while (taken < out.size() && consumed_ != produced) {
     out[taken++] = decode(read(consumed_));
     consumed_ = static_cast<std::uint32_t>((consumed_ + 1) & low_mask(log2_ + 1));
   }
-  const auto overflow =
-      static_cast<std::uint32_t>(prod & hw::eventq_index::Overflow::kMask);
+  const auto overflow = static_cast<std::uint32_t>(prod & hw::eventq_index::Overflow::kMask);
   if (overflow != overflow_seen_) {
     overflow_seen_ = overflow;
     ++overflows_;

@@ -1,5 +1,6 @@
-// The event queue of one SMMUv3 (IHI 0070, 3.5 and 7.2): filled by hardware, emptied by us, never waited on. A full queue
-// loses events and says so. Not thread-safe: the Smmu's event_lock_ is held around every call.
+// The event queue of one SMMUv3 (IHI 0070, 3.5 and 7.2): filled by hardware, emptied by us, never
+// waited on. A full queue loses events and says so. Not thread-safe: the Smmu's event_lock_ is held
+// around every call.
 #pragma once
 
 #include <cstdint>
@@ -40,8 +41,8 @@ class EventQueue {
   Hpa base_;
   unsigned log2_ = 0;
   bool coherent_ = true;
-  std::uint32_t consumed_ = 0;        // index with wrap bit
-  std::uint32_t overflow_seen_ = 0;   // OVFLG as last acknowledged, in place
+  std::uint32_t consumed_ = 0;       // index with wrap bit
+  std::uint32_t overflow_seen_ = 0;  // OVFLG as last acknowledged, in place
   std::uint64_t overflows_ = 0;
 };
 

@@ -28,7 +28,8 @@ std::uint64_t word2(Vmid vmid, const Features& features) {
   std::uint64_t word = with<hw::ste2::S2VMID>(0, vmid.value());
   word = with<hw::ste2::S2T0SZ>(word, mem::stage2::kT0Sz);
   word = with<hw::ste2::S2SL0>(word, mem::stage2::kSl0);
-  // Walks as coherent as the SMMU can: write-back inner shareable, else non-cacheable outer shareable.
+  // Walks as coherent as the SMMU can: write-back inner shareable, else non-cacheable outer
+  // shareable.
   word = with<hw::ste2::S2IR0>(word, features.coherent ? 1 : 0);
   word = with<hw::ste2::S2OR0>(word, features.coherent ? 1 : 0);
   word = with<hw::ste2::S2SH0>(word, features.coherent ? 3 : 2);
@@ -45,8 +46,8 @@ Status StreamTable::init(port::PhysMem& memory, mem::PagePool& pool, const Featu
   linear_ = !features.two_level || features.sid_bits <= kSplit;
   const unsigned limit = linear_ ? kMaxLinearBits : kMaxSidBits;
   sid_bits_ = features.sid_bits < limit ? features.sid_bits : limit;
-  const std::uint64_t bytes = linear_ ? streams() * hw::kSteBytes
-                                      : (streams() >> kSplit) * hw::kL1DescriptorBytes;
+  const std::uint64_t bytes =
+      linear_ ? streams() * hw::kSteBytes : (streams() >> kSplit) * hw::kL1DescriptorBytes;
   base_ = TRY(pool.take(bytes, bytes));  // STRTAB_BASE: aligned to the table's size
   memory_ = &memory;
   pool_ = &pool;

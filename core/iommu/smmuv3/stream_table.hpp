@@ -1,17 +1,20 @@
-// The stream table of one SMMUv3 (IHI 0070, 3.3.1): two levels with 256 entries per level-2 table where the hardware can,
-// else one linear table. Level-2 tables are allocated when their first stream is named and are kept.
+// The stream table of one SMMUv3 (IHI 0070, 3.3.1): two levels with 256 entries per level-2 table
+// where the hardware can, else one linear table. Level-2 tables are allocated when their first
+// stream is named and are kept.
 //
-// An entry's states. A walk by the SMMU may read the eight words in any order at any time, so the words that a state does
-// not use are written first, invalidated, and then word 0 (one 64-bit store) makes the step:
+// An entry's states. A walk by the SMMU may read the eight words in any order at any time, so the
+// words that a state does not use are written first, invalidated, and then word 0 (one 64-bit
+// store) makes the step:
 //
 //     invalid (V=0)           aborts with C_BAD_STE
 //     abort   (V=1, Config 0) aborts silently; words 1..7 are not used
 //     stage 2 (V=1, Config 6) uses words 1..3
 //
-//     invalid --word 0--> abort --words 1..7, CFGI+SYNC, word 0, CFGI+SYNC--> stage 2 --word 0, CFGI+SYNC--> abort
+//     invalid --word 0--> abort --words 1..7, CFGI+SYNC, word 0, CFGI+SYNC--> stage 2 --word 0,
+//     CFGI+SYNC--> abort
 //
-// This class writes memory; the CFGI and SYNC between are the caller's (Smmu), in the order that the names demand.
-// Not thread-safe: the Smmu's lock_ is held around every call.
+// This class writes memory; the CFGI and SYNC between are the caller's (Smmu), in the order that
+// the names demand. Not thread-safe: the Smmu's lock_ is held around every call.
 #pragma once
 
 #include <cstdint>
@@ -37,9 +40,9 @@ struct SteView {
 
 class StreamTable {
  public:
-  static constexpr unsigned kSplit = 8;            // one bus of a PCI segment per level-2 table
-  static constexpr unsigned kMaxSidBits = 20;      // two levels: 16 segments; 32 KiB of level-1 table
-  static constexpr unsigned kMaxLinearBits = 10;   // linear: 64 KiB
+  static constexpr unsigned kSplit = 8;        // one bus of a PCI segment per level-2 table
+  static constexpr unsigned kMaxSidBits = 20;  // two levels: 16 segments; 32 KiB of level-1 table
+  static constexpr unsigned kMaxLinearBits = 10;  // linear: 64 KiB
 
   /// Takes the (level-1) table. kNoMemory.
   Status init(port::PhysMem& memory, mem::PagePool& pool, const Features& features);
@@ -49,19 +52,22 @@ class StreamTable {
   /// Streams that the table can hold, from 0.
   [[nodiscard]] std::uint64_t streams() const { return std::uint64_t{1} << sid_bits_; }
 
-  /// Makes sure that the stream has an entry; `true` when a level-2 table was linked for it, so that the SMMU may have the
-  /// empty level-1 descriptor cached (CFGI_STE with Leaf = 0 is due). kOutOfRange, kNoMemory.
+  /// Makes sure that the stream has an entry; `true` when a level-2 table was linked for it, so
+  /// that the SMMU may have the empty level-1 descriptor cached (CFGI_STE with Leaf = 0 is due).
+  /// kOutOfRange, kNoMemory.
   Result<bool> provide(StreamId stream);
 
   // The stream has an entry (provide()). Each store is observable when the call returns.
-  void write_abort(StreamId stream);                                  // word 0 only
-  void write_unused_words(StreamId stream, Vmid vmid, Hpa root);      // words 1..7 for stage 2; the entry aborts
-  void write_stage2(StreamId stream);                                 // word 0 only
-  void clear_unused_words(StreamId stream);                           // words 1..7; the entry aborts
+  void write_abort(StreamId stream);  // word 0 only
+  void write_unused_words(StreamId stream, Vmid vmid,
+                          Hpa root);         // words 1..7 for stage 2; the entry aborts
+  void write_stage2(StreamId stream);        // word 0 only
+  void clear_unused_words(StreamId stream);  // words 1..7; the entry aborts
 
   /// nullopt when no entry exists for the stream.
   [[nodiscard]] std::optional<SteView> view(StreamId stream) const;
-  /// The first stream at or after `from` that has an entry in memory, for walks over the table in bounded steps.
+  /// The first stream at or after `from` that has an entry in memory, for walks over the table in
+  /// bounded steps.
   [[nodiscard]] std::optional<StreamId> next(std::uint64_t from) const;
 
  private:

@@ -7,7 +7,8 @@
 
 namespace penstock::arch {
 
-/// x0..x30 of a guest as saved by vectors.S. x31 in an instruction means the zero register for loads and stores.
+/// x0..x30 of a guest as saved by vectors.S. x31 in an instruction means the zero register for
+/// loads and stores.
 struct GuestFrame {
   std::array<std::uint64_t, 31> x;
   std::uint64_t padding;

@@ -38,7 +38,9 @@ struct Cpu {
 };
 
 /// The CPU that runs this. Valid once set_own_cpu() ran on it.
-inline Cpu& own_cpu() { return *reinterpret_cast<Cpu*>(PENSTOCK_READ_SYSREG(tpidr_el2)); }
+inline Cpu& own_cpu() {
+  return *reinterpret_cast<Cpu*>(PENSTOCK_READ_SYSREG(tpidr_el2));
+}
 inline void set_own_cpu(Cpu& cpu) {
   PENSTOCK_WRITE_SYSREG(tpidr_el2, reinterpret_cast<std::uintptr_t>(&cpu));
 }

@@ -5,7 +5,7 @@
 namespace penstock::arch {
 namespace {
 
-constexpr std::uint64_t kSreEnable = 0xf;        // SRE, DFB, DIB, Enable for EL1
+constexpr std::uint64_t kSreEnable = 0xf;  // SRE, DFB, DIB, Enable for EL1
 constexpr std::uint64_t kEoiModeDropOnly = 1 << 1;
 constexpr std::uint64_t kIchEnable = 1 << 0;
 constexpr std::uint64_t kIchUnderflow = 1 << 1;  // UIE: at most one list register in use
@@ -63,8 +63,9 @@ unsigned HwListRegisters::count() const {
   return listed > 16 ? 16 : listed;
 }
 
-#define PENSTOCK_EACH_LR(op) \
-  op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) op(10) op(11) op(12) op(13) op(14) op(15)
+#define PENSTOCK_EACH_LR(op)                                                                     \
+  op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) op(10) op(11) op(12) op(13) op(14) \
+      op(15)
 
 std::uint64_t HwListRegisters::read(unsigned i) const {
   switch (i) {

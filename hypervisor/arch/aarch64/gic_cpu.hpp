@@ -1,4 +1,5 @@
-// The GICv3 CPU interface of the CPU that runs this: physical (ICC_*, IHI 0069 12.2) and list registers (ICH_*, 12.4).
+// The GICv3 CPU interface of the CPU that runs this: physical (ICC_*, IHI 0069 12.2) and list
+// registers (ICH_*, 12.4).
 #pragma once
 
 #include <cstdint>
@@ -9,7 +10,8 @@ namespace penstock::arch {
 
 inline constexpr std::uint32_t kSpuriousIntId = 1020;  // 1020..1023 mean "nothing to take"
 
-/// System registers on, group 1 on, EOI only drops the priority (ICC_DIR deactivates). Once per CPU.
+/// System registers on, group 1 on, EOI only drops the priority (ICC_DIR deactivates). Once per
+/// CPU.
 void init_gic_cpu_interface();
 /// Acknowledges the highest pending interrupt; >= kSpuriousIntId && < 8192 when there is none.
 std::uint32_t acknowledge_interrupt();

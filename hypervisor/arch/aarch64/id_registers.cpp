@@ -5,7 +5,9 @@
 namespace penstock::arch {
 namespace {
 
-constexpr std::uint64_t nibble(unsigned low) { return 0xfULL << low; }
+constexpr std::uint64_t nibble(unsigned low) {
+  return 0xfULL << low;
+}
 
 // Fields hidden from guests (DDI 0487 D19.2).
 // clang-format off

@@ -27,7 +27,8 @@ void say_address(std::string_view label, std::uint64_t address) {
   say(text);
 }
 
-/// Frame records of AAPCS64: [x29] is the caller's x29, [x29 + 8] the return address. Only this CPU's stack is believed.
+/// Frame records of AAPCS64: [x29] is the caller's x29, [x29 + 8] the return address. Only this
+/// CPU's stack is believed.
 void say_back_trace(std::uint64_t frame_pointer) {
   const std::uint64_t top = PENSTOCK_READ_SYSREG(tpidr_el2) != 0 ? own_cpu().stack_top : 0;
   for (unsigned i = 0; i < kMaxFrames; ++i) {
@@ -47,8 +48,10 @@ void say_where() {
   Text<96> text;
   text.text("on cpu ").dec(cpu.index.value());
   if (cpu.vcpu != nullptr) {
-    text.text(", domain ").text(cpu.vcpu->partition->name()).text(", vcpu ").dec(
-        cpu.vcpu->index.value());
+    text.text(", domain ")
+        .text(cpu.vcpu->partition->name())
+        .text(", vcpu ")
+        .dec(cpu.vcpu->index.value());
   } else {
     text.text(", no domain");
   }
@@ -72,12 +75,16 @@ void panic(std::string_view reason) {
   stop_here();
 }
 
-extern "C" [[noreturn]] void penstock_panic(const char* reason) { panic(reason); }
+extern "C" [[noreturn]] void penstock_panic(const char* reason) {
+  panic(reason);
+}
 
 extern "C" [[noreturn]] void handle_own_exception(std::uint64_t kind, const GuestFrame* frame) {
   Text<200> text;
-  text.text("exception ").dec(kind).text(" in the hypervisor, esr ").hex(
-      PENSTOCK_READ_SYSREG(esr_el2));
+  text.text("exception ")
+      .dec(kind)
+      .text(" in the hypervisor, esr ")
+      .hex(PENSTOCK_READ_SYSREG(esr_el2));
   say(text);
   say_where();
   say_address("pc  ", PENSTOCK_READ_SYSREG(elr_el2));

@@ -1,4 +1,5 @@
-// The functions that the compiler and libfdt call by name and that no operating system provides here.
+// The functions that the compiler and libfdt call by name and that no operating system provides
+// here.
 #include <cstddef>
 #include <cstdint>
 
@@ -123,7 +124,11 @@ unsigned long strtoul(const char* s, char** end, int /*base*/) {
 // Debian's libfdt archive is built with stack protection.
 std::uintptr_t __stack_chk_guard = 0x70656e73746f636b;
 [[noreturn]] void penstock_panic(const char* reason);
-[[noreturn]] void __stack_chk_fail() { penstock_panic("stack smashed"); }
-[[noreturn]] void __cxa_pure_virtual() { penstock_panic("pure virtual call"); }
+[[noreturn]] void __stack_chk_fail() {
+  penstock_panic("stack smashed");
+}
+[[noreturn]] void __cxa_pure_virtual() {
+  penstock_panic("pure virtual call");
+}
 
 }  // extern "C"

@@ -5,7 +5,8 @@
 namespace penstock::arch {
 namespace {
 
-// DDI 0487 D8.3: VMSAv8-64 descriptors, 4 KiB granule; EL2 has one range of addresses and one privilege level.
+// DDI 0487 D8.3: VMSAv8-64 descriptors, 4 KiB granule; EL2 has one range of addresses and one
+// privilege level.
 constexpr std::uint64_t kTableOrPage = 3;
 constexpr std::uint64_t kBlock = 1;
 constexpr std::uint64_t kAccessFlag = 1ULL << 10;
@@ -17,7 +18,9 @@ constexpr std::uint64_t kAttrDevice = 0ULL << 2;
 constexpr std::uint64_t kAttrNormal = 1ULL << 2;
 constexpr std::uint64_t kAddressMask = 0x0000'ffff'ffff'f000;
 
-constexpr unsigned shift_of(unsigned level) { return 39 - 9 * level; }
+constexpr unsigned shift_of(unsigned level) {
+  return 39 - 9 * level;
+}
 constexpr unsigned index_of(std::uint64_t va, unsigned level) {
   return static_cast<unsigned>(va >> shift_of(level)) & 511;
 }
@@ -67,7 +70,9 @@ constexpr std::uint64_t kSctlrWxn = 1ULL << 19;
 
 }  // namespace
 
-std::uint64_t Stage1::mair() { return 0xff04; }  // 0: device-nGnRE, 1: normal, write-back
+std::uint64_t Stage1::mair() {
+  return 0xff04;
+}  // 0: device-nGnRE, 1: normal, write-back
 
 std::uint64_t Stage1::tcr() {
   const std::uint64_t pa_range = PENSTOCK_READ_SYSREG(id_aa64mmfr0_el1) & 0xf;
@@ -136,6 +141,8 @@ Status Stage1::map(Hpa start, std::uint64_t size, Right right) {
   return {};
 }
 
-void Stage1::activate() const { switch_to(ttbr0(), sctlr()); }
+void Stage1::activate() const {
+  switch_to(ttbr0(), sctlr());
+}
 
 }  // namespace penstock::arch

@@ -1,4 +1,5 @@
-// The hypervisor's own address space: VA = PA for everything that is mapped at all, write xor execute everywhere.
+// The hypervisor's own address space: VA = PA for everything that is mapped at all, write xor
+// execute everywhere.
 #pragma once
 
 #include <cstdint>
@@ -11,12 +12,13 @@ namespace penstock::arch {
 
 enum class Right { kReadExecute, kReadOnly, kReadWrite, kDevice };
 
-/// A first map for the boot CPU before the device tree can be read: the 1 GiB around the image and the one around the
-/// tree, normal memory. It is writable and executable until Stage1::activate() replaces it, before any guest exists.
+/// A first map for the boot CPU before the device tree can be read: the 1 GiB around the image and
+/// the one around the tree, normal memory. It is writable and executable until Stage1::activate()
+/// replaces it, before any guest exists.
 void enable_boot_map(Hpa image, Hpa tree);
 
-/// Adds the 1 GiB around a device to the boot map, so that the console can speak early, or around memory that the real
-/// map is built in. At most three different 512 GiB are covered.
+/// Adds the 1 GiB around a device to the boot map, so that the console can speak early, or around
+/// memory that the real map is built in. At most three different 512 GiB are covered.
 void add_device_to_boot_map(Hpa device);
 void add_memory_to_boot_map(Hpa memory);
 

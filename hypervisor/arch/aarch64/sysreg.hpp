@@ -4,11 +4,11 @@
 #include <cstdint>
 
 // Reads or writes a system register by its assembler name (DDI 0487 D19).
-#define PENSTOCK_READ_SYSREG(name)                             \
-  __extension__({                                              \
-    std::uint64_t sysreg_value_;                               \
+#define PENSTOCK_READ_SYSREG(name)                                  \
+  __extension__({                                                   \
+    std::uint64_t sysreg_value_;                                    \
     asm volatile("mrs %0, " #name : "=r"(sysreg_value_)::"memory"); \
-    sysreg_value_;                                             \
+    sysreg_value_;                                                  \
   })
 #define PENSTOCK_WRITE_SYSREG(name, value) \
   asm volatile("msr " #name ", %0" ::"r"(static_cast<std::uint64_t>(value)) : "memory")
@@ -16,16 +16,25 @@
 namespace penstock::arch {
 
 /// Later instructions see the system-register writes before it.
-inline void context_sync() { asm volatile("isb" ::: "memory"); }
+inline void context_sync() {
+  asm volatile("isb" ::: "memory");
+}
 
-/// Every access before it is complete before anything after it starts (other CPUs, DMA masters, table walkers).
-inline void complete_all() { asm volatile("dsb sy" ::: "memory"); }
+/// Every access before it is complete before anything after it starts (other CPUs, DMA masters,
+/// table walkers).
+inline void complete_all() {
+  asm volatile("dsb sy" ::: "memory");
+}
 
 /// Stores before it are visible to the other CPUs of the board before anything after it.
-inline void complete_stores_for_cpus() { asm volatile("dsb ishst" ::: "memory"); }
+inline void complete_stores_for_cpus() {
+  asm volatile("dsb ishst" ::: "memory");
+}
 
 /// Sleeps until an interrupt is pending, masked or not.
-inline void wait_for_interrupt() { asm volatile("dsb sy\n\twfi" ::: "memory"); }
+inline void wait_for_interrupt() {
+  asm volatile("dsb sy\n\twfi" ::: "memory");
+}
 
 inline constexpr std::uint64_t kMpidrAffinityMask = 0xff'00ff'ffff;
 

@@ -18,11 +18,11 @@ enum class ExceptionClass : std::uint8_t {
 
 /// A load or store that the syndrome describes fully (ESR_EL2.ISV).
 struct Access {
-  unsigned size;        // bytes: 1, 2, 4, 8
-  unsigned reg;         // 31: zero register
+  unsigned size;  // bytes: 1, 2, 4, 8
+  unsigned reg;   // 31: zero register
   bool write;
   bool sign_extend;
-  bool wide;            // the register is 64 bits
+  bool wide;  // the register is 64 bits
 };
 
 [[nodiscard]] constexpr unsigned exception_class(std::uint64_t esr) {
@@ -53,8 +53,8 @@ struct SystemRegisterAccess {
   const auto bits = [esr](unsigned low, unsigned mask) {
     return static_cast<unsigned>(esr >> low) & mask;
   };
-  return {bits(20, 3), bits(14, 7), bits(10, 15), bits(1, 15), bits(17, 7), bits(5, 31),
-          (esr & 1) != 0};
+  return {bits(20, 3), bits(14, 7), bits(10, 15),  bits(1, 15),
+          bits(17, 7), bits(5, 31), (esr & 1) != 0};
 }
 
 /// IPA of a stage-2 fault: HPFAR_EL2 has the page, FAR_EL2 the offset.

@@ -1,4 +1,5 @@
-// From a trap to the part of the hypervisor that answers it, and back. Nothing here decides what a guest may do.
+// From a trap to the part of the hypervisor that answers it, and back. Nothing here decides what a
+// guest may do.
 #include "hypervisor/arch/aarch64/traps.hpp"
 
 #include "core/vm/psci.hpp"
@@ -12,14 +13,21 @@
 namespace penstock::arch {
 namespace {
 
-void skip_instruction() { PENSTOCK_WRITE_SYSREG(elr_el2, PENSTOCK_READ_SYSREG(elr_el2) + 4); }
+void skip_instruction() {
+  PENSTOCK_WRITE_SYSREG(elr_el2, PENSTOCK_READ_SYSREG(elr_el2) + 4);
+}
 
-/// The domain did something that no machine of its kind can answer: it is stopped, with the place and the reason.
+/// The domain did something that no machine of its kind can answer: it is stopped, with the place
+/// and the reason.
 void impossible(Vcpu& vcpu, std::string_view what, std::uint64_t value) {
   vcpu.exits.add(vm::Exit::kImpossible);
   Text<160> why;
-  why.text("stopped: ").text(what).ch(' ').hex(value).text(" at pc ").hex(
-      PENSTOCK_READ_SYSREG(elr_el2));
+  why.text("stopped: ")
+      .text(what)
+      .ch(' ')
+      .hex(value)
+      .text(" at pc ")
+      .hex(PENSTOCK_READ_SYSREG(elr_el2));
   why.text(" on vcpu ").dec(vcpu.index.value());
   vcpu.partition->request_stop(Partition::Stop::kCrash, why.view());
 }
@@ -66,17 +74,15 @@ void handle_firmware_call(Vcpu& vcpu, GuestFrame& frame) {
     case Kind::kAffinityInfo:
       frame.x[0] = static_cast<std::uint64_t>(partition.affinity_info(call.affinity));
       return;
-    case Kind::kSystemOff:
-      partition.request_stop(Partition::Stop::kPowerOff, "powers off");
-      return;
+    case Kind::kSystemOff: partition.request_stop(Partition::Stop::kPowerOff, "powers off"); return;
     case Kind::kSystemReset: partition.request_stop(Partition::Stop::kReset, "restarts"); return;
   }
 }
 
 void handle_system_register(Vcpu& vcpu, GuestFrame& frame, std::uint64_t esr) {
   const SystemRegisterAccess access = decode_system_register(esr);
-  const unsigned name = access.op0 << 14 | access.op1 << 11 | access.crn << 7 | access.crm << 3 |
-                        access.op2;
+  const unsigned name =
+      access.op0 << 14 | access.op1 << 11 | access.crn << 7 | access.crm << 3 | access.op2;
   constexpr auto encode = [](unsigned op0, unsigned op1, unsigned crn, unsigned crm, unsigned op2) {
     return op0 << 14 | op1 << 11 | crn << 7 | crm << 3 | op2;
   };
@@ -92,7 +98,8 @@ void handle_system_register(Vcpu& vcpu, GuestFrame& frame, std::uint64_t esr) {
   }
   vcpu.exits.add(vm::Exit::kSystemRegister);
   const bool group0_sgi = name == encode(3, 0, 12, 11, 6) || name == encode(3, 0, 12, 11, 7);
-  if (name == encode(3, 0, 1, 0, 1) || group0_sgi) {  // ACTLR_EL1; ICC_ASGI1R, ICC_SGI0R: no other group exists
+  if (name == encode(3, 0, 1, 0, 1) ||
+      group0_sgi) {  // ACTLR_EL1; ICC_ASGI1R, ICC_SGI0R: no other group exists
     if (access.read) frame.write(access.reg, 0);
     return skip_instruction();
   }
@@ -109,7 +116,8 @@ void before_return(Vcpu& vcpu) {
 }
 
 void forward_timer(Vcpu& vcpu, std::uint32_t intid) {
-  // Stays active: the guest's own deactivation reaches the physical interrupt through the list register's HW bit.
+  // Stays active: the guest's own deactivation reaches the physical interrupt through the list
+  // register's HW bit.
   vcpu.exits.add(vm::Exit::kTimer);
   vcpu.partition->domain().gic().pend_hardware_ppi(vcpu.index, intid);
   drop_priority(intid);
@@ -141,7 +149,8 @@ void take_interrupt(Machine& machine, Cpu& cpu, std::uint32_t intid) {
   machine.board_interrupt(cpu, intid);
 }
 
-// A burst is taken in one trap; a storm gives the guest its turn in between (it is on its own CPU anyway).
+// A burst is taken in one trap; a storm gives the guest its turn in between (it is on its own CPU
+// anyway).
 constexpr unsigned kInterruptsPerTrap = 8;
 
 }  // namespace
@@ -172,8 +181,8 @@ extern "C" void handle_guest_sync(GuestFrame* frame) {
       handle_firmware_call(vcpu, *frame);
       break;
     case ExceptionClass::kInstructionAbort:
-      if (!vcpu.partition->domain().retry(fault_address(PENSTOCK_READ_SYSREG(hpfar_el2),
-                                                        PENSTOCK_READ_SYSREG(far_el2)))) {
+      if (!vcpu.partition->domain().retry(
+              fault_address(PENSTOCK_READ_SYSREG(hpfar_el2), PENSTOCK_READ_SYSREG(far_el2)))) {
         impossible(vcpu, "an instruction fetched from outside RAM, virtual address",
                    PENSTOCK_READ_SYSREG(far_el2));
       }
@@ -184,7 +193,8 @@ extern "C" void handle_guest_sync(GuestFrame* frame) {
 }
 
 extern "C" void handle_guest_unexpected(GuestFrame* /*frame*/, std::uint64_t kind) {
-  // An SError taken from the guest is one that its device or memory access caused: it stays with its owner.
+  // An SError taken from the guest is one that its device or memory access caused: it stays with
+  // its owner.
   Vcpu& vcpu = *own_cpu().vcpu;
   impossible(vcpu, kind == 2 ? "an SError, syndrome" : "an FIQ that nobody sent, syndrome",
              PENSTOCK_READ_SYSREG(esr_el2));

@@ -3,7 +3,8 @@
 
 namespace penstock::arch {
 
-/// Acknowledges and handles what is pending on this CPU, a bounded number. Idle loop and interrupt traps.
+/// Acknowledges and handles what is pending on this CPU, a bounded number. Idle loop and interrupt
+/// traps.
 void take_pending_interrupts();
 
 }  // namespace penstock::arch

@@ -99,8 +99,8 @@ void prepare_world(const WorldConfig& world, Gpa entry) {
 bool cpu_is_suitable() {
   const std::uint64_t mmfr0 = PENSTOCK_READ_SYSREG(id_aa64mmfr0_el1);
   const std::uint64_t pfr0 = PENSTOCK_READ_SYSREG(id_aa64pfr0_el1);
-  const bool addresses = (mmfr0 & 0xf) >= 2;             // PARange: 40 bits or more
-  const bool granule = ((mmfr0 >> 28) & 0xf) != 0xf;     // TGran4
+  const bool addresses = (mmfr0 & 0xf) >= 2;          // PARange: 40 bits or more
+  const bool granule = ((mmfr0 >> 28) & 0xf) != 0xf;  // TGran4
   const bool gic = ((pfr0 >> 24) & 0xf) != 0;
   return addresses && granule && gic;
 }
@@ -112,10 +112,10 @@ void inject_undefined() {
   PENSTOCK_WRITE_SYSREG(esr_el1, kUnknownReason32Bit);
   PENSTOCK_WRITE_SYSREG(spsr_el1, spsr);
   PENSTOCK_WRITE_SYSREG(elr_el1, elr);
-  std::uint64_t offset = 0x000;                        // EL1 with SP_EL0
-  if ((spsr & 0x1f) == 0x5) offset = 0x200;            // EL1 with SP_EL1
-  if ((spsr & 0x1f) == 0x0) offset = 0x400;            // EL0, 64-bit
-  if ((spsr & 0x10) != 0) offset = 0x600;              // EL0, 32-bit
+  std::uint64_t offset = 0x000;              // EL1 with SP_EL0
+  if ((spsr & 0x1f) == 0x5) offset = 0x200;  // EL1 with SP_EL1
+  if ((spsr & 0x1f) == 0x0) offset = 0x400;  // EL0, 64-bit
+  if ((spsr & 0x10) != 0) offset = 0x600;    // EL0, 32-bit
   PENSTOCK_WRITE_SYSREG(elr_el2, PENSTOCK_READ_SYSREG(vbar_el1) + offset);
   PENSTOCK_WRITE_SYSREG(spsr_el2, kSpsrEl1hMasked);
 }

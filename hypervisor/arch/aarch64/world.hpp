@@ -14,21 +14,24 @@ struct WorldConfig {
   std::uint64_t virtual_affinity = 0;
 };
 
-/// Puts EL1 of this CPU into its architectural reset state and sets the traps and stage 2 of a domain. The caller enters
-/// with enter_guest() after setting ELR_EL2 to the first instruction.
+/// Puts EL1 of this CPU into its architectural reset state and sets the traps and stage 2 of a
+/// domain. The caller enters with enter_guest() after setting ELR_EL2 to the first instruction.
 void prepare_world(const WorldConfig& world, Gpa entry);
 
 /// Stops the guest's timers, so that no interrupt of a world that is gone arrives.
 void quiet_timers();
 
-/// True when this CPU has what guests need: 40-bit addresses (PARange), 4 KiB stage-2 granule, GICv3 system registers.
+/// True when this CPU has what guests need: 40-bit addresses (PARange), 4 KiB stage-2 granule,
+/// GICv3 system registers.
 [[nodiscard]] bool cpu_is_suitable();
 
-/// Makes the guest take an Undefined Instruction exception at the instruction that trapped (DDI 0487 D1.3.5).
+/// Makes the guest take an Undefined Instruction exception at the instruction that trapped (DDI
+/// 0487 D1.3.5).
 void inject_undefined();
 
-/// Invalidates this VMID's translations of [start, start + size) on every CPU. VMID is the one loaded in VTTBR_EL2 of the
-/// caller; called for another domain, VTTBR_EL2 is switched for the operation.
+/// Invalidates this VMID's translations of [start, start + size) on every CPU. VMID is the one
+/// loaded in VTTBR_EL2 of the caller; called for another domain, VTTBR_EL2 is switched for the
+/// operation.
 void invalidate_stage2(Hpa root, Vmid vmid, Gpa start, std::uint64_t size);
 
 }  // namespace penstock::arch
