@@ -96,8 +96,9 @@ struct Device {
   bool doorbell_open = false;
   std::array<CpuIndex, vpci::kMaxVectors> vector_cpu{};  // where the physical ITS sends event k
   std::array<bool, hw::pci::kBarCount> bar_mapped{};
-  std::uint64_t strays = 0;                  // forged messages seen
-  FaultCounts faults;                        // accesses that the IOMMU stopped
+  std::uint64_t strays = 0;  // forged messages seen
+  FaultCounts faults;        // accesses that the IOMMU stopped
+  unsigned guest_lines = 0;  // log lines that its guest caused since the hand-over (H14)
   std::atomic<std::uint64_t> interrupts{0};  // messages delivered
 
   [[nodiscard]] GuestDeviceId guest_device_id() const {

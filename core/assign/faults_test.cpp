@@ -232,6 +232,7 @@ TEST(Faults, NoPagesForABarsMapping) {
   EXPECT_TRUE(m.red().cpu_table.translate(Gpa(kBar)));
 }
 
+// Covers: H14
 TEST(Faults, TwoBarsInOnePlace) {
   TestBoard board;
   ASSERT_TRUE(board.start());
@@ -255,6 +256,11 @@ TEST(Faults, TwoBarsInOnePlace) {
     EXPECT_EQ(red.cpu_table.table_bytes(), empty);
     red.place_bar(kFirst, 1, kBar);
   }
+  for (unsigned i = 0; i < 100; ++i) {
+    red.enable(kFirst);
+    red.set_config(kFirst, 4, 2, 0);
+  }
+  EXPECT_LE(board.log.all.size(), 8U);
 }
 
 }  // namespace

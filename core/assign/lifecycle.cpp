@@ -18,6 +18,15 @@ void say(const Hardware& hw, port::Severity severity, const Owner& owner, const 
   hw.log->line(severity, line.view());
 }
 
+/// What a guest can make happen as often as it likes is told a few times and no more (H14).
+void say_of_guest(const Hardware& hw, const Owner& owner, Device& device, std::string_view what,
+                  Error why) {
+  constexpr unsigned kMostLines = 8;
+  if (device.guest_lines == kMostLines) return;
+  ++device.guest_lines;
+  say(hw, port::Severity::kWarning, owner, device, what, why);
+}
+
 void set_bus_master(Device& device, bool on) {
   std::uint64_t command = device.config->read(hw::pci::kCommand, 2);
   command = with<hw::pci::command::BusMaster>(command, on ? 1 : 0);
@@ -31,7 +40,7 @@ void map_bar(const Hardware& hw, const Owner& owner, Device& device, unsigned ba
     const Status mapped = owner.cpu_table->map(gpa + ranges[i].offset, view.host + ranges[i].offset,
                                                ranges[i].size, mem::Stage2Attributes::device());
     if (mapped) continue;
-    say(hw, port::Severity::kWarning, owner, device, "a BAR is not mapped", mapped.error());
+    say_of_guest(hw, owner, device, "a BAR is not mapped", mapped.error());
     while (i != 0) {
       --i;
       (void)owner.cpu_table->unmap(gpa + ranges[i].offset, ranges[i].size);
@@ -123,7 +132,7 @@ void open_doorbell(const Hardware& hw, const Owner& owner, Device& device) {
   if (device.doorbell_open || device.view.kind() == vpci::MsiKind::kNone) return;
   Status moved = hw.smmu->detach(device.stream);
   if (moved) moved = hw.smmu->attach(device.stream, owner.dma_with_doorbell);
-  if (!moved) say(hw, port::Severity::kError, owner, device, "cannot reach the ITS", moved.error());
+  if (!moved) say_of_guest(hw, owner, device, "cannot reach the ITS", moved.error());
   device.doorbell_open = moved.has_value();
 }
 
@@ -159,6 +168,7 @@ Status hand_over(const Hardware& hw, const Owner& owner, Device& device) {
     take_messages(hw, owner, device);
     return attached;
   }
+  device.guest_lines = 0;
   device.state = DeviceState::kAssigned;
   return {};
 }
@@ -192,8 +202,7 @@ Status reset_in_place(const Hardware& hw, const Owner& owner, Device& device) {
   close_routes(hw, device);
   const Status was_reset = reset(hw, device);
   program_messages(hw, device);
-  if (!was_reset)
-    say(hw, port::Severity::kWarning, owner, device, "reset failed", was_reset.error());
+  if (!was_reset) say_of_guest(hw, owner, device, "reset failed", was_reset.error());
   return was_reset;
 }
 

@@ -238,6 +238,33 @@ TEST_F(Messages, NoWriteReachesThePhysicalTable) {
   }
 }
 
+/// More vectors than a guest is shown: those beyond may raise a stray and nothing else.
+// Covers: S0.13 S0.14
+TEST(LargeTable, VectorsThatTheGuestCannotSee) {
+  TestBoard board;
+  ASSERT_TRUE(board.start());
+  auto part = std::make_unique<sim::PciFunction>(sim::PciIdentity{0x1234, 1, 0x02'0000});
+  part->add_bar(0, 0x4000, {});
+  part->add_express(sim::PciPortType::kEndpoint, true);
+  part->add_msix(200, 0, 0x2000, 0, 0x3000);
+  auto& model = board.plug(1, std::move(part));
+  ASSERT_TRUE(board.enumerate());
+  const Device& device = board.device_of(0, 1, {.guest = kFirst});
+  TestDomain& red = *board.domains[0];
+  ASSERT_TRUE(red.devices.assign_all());
+  EXPECT_EQ(device.vectors, 64U);
+  red.start_its();
+  red.drive_nvme(kFirst, kBar, kVectors, kLpi);
+  red.write_entry(Gpa(kBar + 0x2000), 100, 0);
+  EXPECT_EQ(red.devices.bar_read(Gpa(kBar + 0x2000 + 100 * 16), 8), 0U);
+  EXPECT_FALSE(model.raise(100));  // masked
+  store_le(model.bar_memory(0), 0x2000 + 150 * 16 + 12, 4, 0);
+  ASSERT_TRUE(model.raise(150));  // a device that does not care
+  const auto seen = board.take_interrupts();
+  ASSERT_EQ(seen.size(), 1U);
+  EXPECT_EQ(seen[0].kind, Kind::kStray);
+}
+
 /// Conventional MSI with as many vectors as asked for, with and without mask bits.
 struct PlainMsi : testing::TestWithParam<bool> {};
 

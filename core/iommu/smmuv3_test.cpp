@@ -160,7 +160,7 @@ TEST_F(Board, TheEntryIsNeverSeenHalfWritten) {
   EXPECT_TRUE(dma_write(kNvme, kGuest, 1));
 }
 
-// Covers: S0.19 S0.20 S0.21
+// Covers: S0.19 S0.21
 TEST_F(Board, TheDoorbellCanBeWrittenAndNotRead) {
   start();
   const Gpa doorbell{0x0809'0000};
@@ -177,7 +177,6 @@ TEST_F(Board, TheDoorbellCanBeWrittenAndNotRead) {
   EXPECT_FALSE(seen[0].write);
 }
 
-// Covers: S2.27
 TEST_F(Board, TheAuditShowsWhatWasAttachedAndNothingElse) {
   struct Visitor final : StreamVisitor {
     void stream(const StreamView& view) override { views.push_back(view); }

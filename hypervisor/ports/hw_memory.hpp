@@ -14,7 +14,7 @@ class HwPhysMem final : public port::PhysMem {
   }
   void make_observable(Hpa pa, std::uint64_t size) override {
     for (std::uint64_t a = align_down(pa.value(), 64); a < pa.value() + size; a += 64) {
-      asm volatile("dc cvac, %0" ::"r"(a) : "memory");
+      asm volatile("dc civac, %0" ::"r"(a) : "memory");
     }
     arch::complete_all();
   }

@@ -185,7 +185,8 @@ void Smmu::record(const Event& event) {
   const std::uint32_t mask = queue_mask(eventq_base_);
   const bool overflow_pending = ((eventq_prod_ ^ eventq_cons_) >> 31) != 0;
   const bool full = ((eventq_prod_ ^ eventq_cons_) & mask) == (mask >> 1) + 1;
-  if (full || overflow_pending) {
+  if (full) {  // and only then: an overflow that is not acknowledged yet does not stop recording
+               // (7.4)
     ++events_lost_;
     if (!overflow_pending) eventq_prod_ ^= 0x8000'0000;
     return;

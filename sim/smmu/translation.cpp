@@ -96,8 +96,15 @@ Smmu::Expected<Smmu::Ste> Smmu::fetch_ste(std::uint32_t stream) {
   const bool recorded = (cr2_ & 2) != 0;  // CR2.RECINVSID
   if ((std::uint64_t{stream} >> log2size) != 0)
     return {{}, {.type = kBadStreamId, .recorded = recorded}};
-  if (bits(strtab_base_cfg_, 17, 16) == 0) return fetch_ste_from(stream, base, stream);
+  const bool linear = bits(strtab_base_cfg_, 17, 16) == 0;
   const std::uint64_t split = bits(strtab_base_cfg_, 10, 6);
+  // Address bits below the table's size are treated as zero (6.3.24): a table elsewhere is not the
+  // one that is used.
+  const std::uint64_t level1 = log2size > split ? std::uint64_t{8} << (log2size - split) : 8;
+  if (base % (linear ? std::uint64_t{64} << log2size : level1) != 0) {
+    misuse("STRTAB_BASE is not aligned to the table's size");
+  }
+  if (linear) return fetch_ste_from(stream, base, stream);
   const std::uint64_t index = stream >> split;
   auto l1 = l1_cache_.find(index);
   if (l1 == l1_cache_.end()) {
@@ -284,7 +291,10 @@ Smmu::Expected<Smmu::Entry> Smmu::stage1(const Config& config, const Context& co
     }
     const std::uint64_t size = std::uint64_t{1} << shift;
     entry.ipa = (address & ~(size - 1)) | (offset & (size - 1));
-    entry.s1_write = bits(descriptor, 7, 7) == 0;
+    // Accesses of PCIe devices are unprivileged: AP[1] lets them in at all, AP[2] makes the page
+    // read-only.
+    entry.s1_read = bits(descriptor, 6, 6) != 0;
+    entry.s1_write = entry.s1_read && bits(descriptor, 7, 7) == 0;
     break;
   }
   return {entry, {}};
