@@ -106,12 +106,12 @@ bool shares_slot(const manifest::DomainConfig& domain, const manifest::DeviceCon
 /// to none (S3.26, H2).
 Status check_isolation(Machine& m, const manifest::DeviceConfig& config,
                        const pci::FunctionInfo& info) {
-  if (config.accept_insecure) return {};
-  if (info.aliased) return fail(Code::kNoIsolation, info.bdf.value());
+  if (info.aliased && !config.accept_insecure) return fail(Code::kNoIsolation, info.bdf.value());
   for (unsigned i = 0; i < m.device_count; ++i) {
     const assign::Device& other = *m.devices[i];
     const bool same_domain = other.domain == m.partition_count;
-    if (other.info.group == info.group && !same_domain) {
+    const bool both_accept = config.accept_insecure && other.placement.accept_insecure;
+    if (other.info.group == info.group && !same_domain && !both_accept) {
       return fail(Code::kNoIsolation, info.bdf.value());
     }
   }
@@ -140,8 +140,8 @@ Result<assign::Device*> device_for(Machine& m, const manifest::DomainConfig& dom
   }
   device.stream = StreamId(TRY(m.iommu_map.translate(config.host.value())));
   device.device_id = DeviceId(TRY(m.msi_map.translate(config.host.value())));
-  device.placement = {config.guest, config.accept_no_reset, shares_slot(domain, config),
-                      extra_of(m, config, objects)};
+  device.placement = {config.guest, config.accept_no_reset, config.accept_insecure,
+                      shares_slot(domain, config), extra_of(m, config, objects)};
   device.domain = m.partition_count;
   device.index = static_cast<std::uint8_t>(m.device_count);
   TRY(assign::quarantine(m.hardware(), device));

@@ -36,10 +36,14 @@ void Partition::request_stop(Stop stop, std::string_view why) {
     return;
   }
   stop_.store(stop, std::memory_order_release);
+  // A guest that does nothing but restart is told of a few times, then ever more rarely (H14).
+  constexpr unsigned kToldOneByOne = 32;
+  const bool told = restarts_ <= kToldOneByOne || (restarts_ & (restarts_ - 1)) == 0;
   Text<200> line;
   line.text(name()).text(": ").text(why);
-  machine_->console.line(stop == Stop::kCrash ? port::Severity::kError : port::Severity::kInfo,
-                         line.view());
+  if (told)
+    machine_->console.line(stop == Stop::kCrash ? port::Severity::kError : port::Severity::kInfo,
+                           line.view());
   for (unsigned i = 0; i < vcpu_count_; ++i) kick(vcpus_[i].index);
 }
 
@@ -65,23 +69,23 @@ void Partition::poll_idle(Vcpu& vcpu) {
       Text<200> line;
       line.text(name()).text(": not started: ").text(describe(loaded.error().code));
       machine_->console.line(port::Severity::kError, line.view());
+      domain_->stop();
+      machine_->report_domain(*this, "off");
       state_.store(State::kOff, std::memory_order_release);
       machine_->domain_ended();
       return;
     }
     vcpu.entry = domain_->entry().value();
     vcpu.context = vm::kGuestRam.value();  // x0: the device tree lies at the start of RAM
+    running_.fetch_add(1, std::memory_order_acq_rel);
     vcpu.power.store(Vcpu::Power::kOnPending, std::memory_order_release);
     state_.store(State::kRunning, std::memory_order_release);
   }
-  if (state_.load(std::memory_order_acquire) == State::kRunning &&
-      vcpu.power.load(std::memory_order_acquire) == Vcpu::Power::kOnPending) {
-    run(vcpu);
-  }
+  // Also while the domain stops: run() then leaves at once and is no longer counted.
+  if (vcpu.power.load(std::memory_order_acquire) == Vcpu::Power::kOnPending) run(vcpu);
 }
 
 void Partition::run(Vcpu& vcpu) {
-  running_.fetch_add(1, std::memory_order_acq_rel);
   vcpu.power.store(Vcpu::Power::kOn, std::memory_order_release);
   check(vcpu);  // a stop that came in between has counted us
   const arch::WorldConfig world{domain_->cpu_table().root(), domain_->vmid(), vcpu.affinity()};
@@ -161,6 +165,7 @@ std::int64_t Partition::cpu_on(std::uint64_t affinity, std::uint64_t entry, std:
     if (target->power.load(std::memory_order_acquire) == expected) {
       target->entry = entry;
       target->context = context;
+      running_.fetch_add(1, std::memory_order_acq_rel);  // from now on: it may not be forgotten
       target->power.store(Vcpu::Power::kOnPending, std::memory_order_release);
       target->claimed.store(false, std::memory_order_release);
       kick(target->index);

@@ -7,8 +7,8 @@
 //     (reset) or kOff
 //
 // Everything runs on the domain's own CPUs; nobody else waits for it. `running_` counts vCPUs that
-// are in the guest or handle one of its traps; the vCPU that takes it to zero and wins the exchange
-// of kStopping for kEnding finishes the stop, once.
+// are in the guest, handle one of its traps, or have been told to start; the vCPU that takes it to
+// zero and wins the exchange of kStopping for kEnding finishes the stop, once.
 #pragma once
 
 #include <array>

@@ -137,6 +137,12 @@ void Machine::report_faults() {
   std::array<iommu::Fault, kFaultsPerInterrupt> faults{};
   const unsigned count = smmu.take_events(faults);
   for (unsigned i = 0; i < count; ++i) report_fault(*this, faults[i]);
+  // The SMMU interrupts when its queue stops being empty, not per event: come again for the rest
+  // (GICD_ISPENDR<n>).
+  if (count == faults.size()) {
+    const unsigned intid = board.smmu->event_intid;
+    distributor.write32(0x200 + intid / 32 * 4, 1U << intid % 32);
+  }
 }
 
 void Machine::report_stray(HostLpi lpi, const assign::Route& route) {

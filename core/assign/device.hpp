@@ -65,6 +65,8 @@ struct Owner {
 struct Placement {
   GuestBdf guest;
   bool accept_no_reset = false;
+  bool accept_insecure =
+      false;  // may share its isolation group with another domain's that accepts it too
   bool multi_function = false;  // other functions of the domain share its device number
   std::span<const vpci::ExtraCapability>
       extra{};  // shown beside the policy's own list (S3.34); outlives the device

@@ -82,6 +82,9 @@ std::optional<std::uint64_t> DeviceSet::bar_read(Gpa at, unsigned size) {
   const LockGuard guard(lock_);
   const auto hit = find_bar(at);
   if (!hit) return std::nullopt;
+  // A page that could be mapped and is not (two BARs in one place) leads nowhere: only pages with
+  // interrupt registers are worth an access on the guest's behalf.
+  if (!hit->device->view.is_trapped(hit->bar, hit->offset)) return all_ones(size);
   return hit->device->view.bar_read(hit->bar, hit->offset, size, *hit->device->bars[hit->bar]);
 }
 
@@ -89,6 +92,7 @@ bool DeviceSet::bar_write(Gpa at, unsigned size, std::uint64_t value) {
   const LockGuard guard(lock_);
   const auto hit = find_bar(at);
   if (!hit) return false;
+  if (!hit->device->view.is_trapped(hit->bar, hit->offset)) return true;
   const vpci::Effects effects =
       hit->device->view.bar_write(hit->bar, hit->offset, size, value, *hit->device->bars[hit->bar]);
   apply(hw_, owner_, *hit->device, effects);

@@ -34,10 +34,14 @@ class HwClock final : public port::Clock {
     const std::uint64_t end = now_ns() + ns;
     const std::uint64_t ticks_per_ms = PENSTOCK_READ_SYSREG(cntfrq_el0) / 1000;
     const std::uint64_t ticks = ns / 1'000'000 * ticks_per_ms + ticks_per_ms;
+    const std::uint64_t armed_for = PENSTOCK_READ_SYSREG(cnthp_cval_el2);
+    const std::uint64_t armed = PENSTOCK_READ_SYSREG(cnthp_ctl_el2) & 1;
     PENSTOCK_WRITE_SYSREG(cnthp_cval_el2, PENSTOCK_READ_SYSREG(cntpct_el0) + ticks);
     PENSTOCK_WRITE_SYSREG(cnthp_ctl_el2, 1);
     while (now_ns() < end) arch::wait_for_interrupt();
-    PENSTOCK_WRITE_SYSREG(cnthp_ctl_el2, 0);
+    PENSTOCK_WRITE_SYSREG(cnthp_cval_el2,
+                          armed_for);  // the console's flush (domain_console.hpp) shares the timer
+    PENSTOCK_WRITE_SYSREG(cnthp_ctl_el2, armed);
   }
 };
 

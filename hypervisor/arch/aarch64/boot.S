@@ -21,6 +21,11 @@ boot_cpu_entry:
   cmp   x1, #(2 << 2)
   b.ne  hang                           // nothing can be said yet: no console is known
   msr   DAIFSet, #0xf
+  mov   x9, #(1 << 31)                 // HCR_EL2: not VHE, EL1 is AArch64; CPTR_EL2: nothing of FP traps here
+  msr   hcr_el2, x9
+  mov   x9, #0x33ff
+  msr   cptr_el2, x9
+  isb
   adrp  x20, _image_start              // load address: the image is linked at 0
 
   adrp  x0, _bss_start                 // the loader need not have cleared it
@@ -59,6 +64,11 @@ boot_cpu_entry:
   .global secondary_cpu_entry
 secondary_cpu_entry:
   msr   DAIFSet, #0xf
+  mov   x9, #(1 << 31)                 // HCR_EL2: not VHE, EL1 is AArch64; CPTR_EL2: nothing of FP traps here
+  msr   hcr_el2, x9
+  mov   x9, #0x33ff
+  msr   cptr_el2, x9
+  isb
   ldp   x1, x2, [x0, #0]
   ldp   x3, x4, [x0, #16]
   ldp   x5, x6, [x0, #32]

@@ -13,6 +13,7 @@ constexpr std::uint64_t nibble(unsigned low) {
 // clang-format off
 constexpr std::uint64_t kHidePfr0 = nibble(8)    // EL2: a guest starts at EL1 and finds nothing above
                                   | nibble(12)   // EL3
+                                  | nibble(28)   // RAS: error records trap
                                   | nibble(32)   // SVE: its registers are not kept for guests
                                   | nibble(40)   // MPAM
                                   | nibble(44)   // AMU

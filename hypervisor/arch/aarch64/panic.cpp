@@ -79,7 +79,48 @@ extern "C" [[noreturn]] void penstock_panic(const char* reason) {
   panic(reason);
 }
 
-extern "C" [[noreturn]] void handle_own_exception(std::uint64_t kind, const GuestFrame* frame) {
+/// A plain load or store without write-back (DDI 0487 C4.1, loads and stores): what a register
+/// access compiles to.
+bool is_plain_access(std::uint32_t instruction) {
+  if ((instruction & 0x3c00'0000) != 0x3800'0000) return false;  // integer, single register
+  const bool scaled_offset = (instruction >> 24 & 1) != 0;
+  const bool register_offset = (instruction & 0x0120'0c00) == 0x0020'0800;
+  const bool unscaled_offset = (instruction & 0x0120'0c00) == 0;
+  return scaled_offset || register_offset || unscaled_offset;
+}
+
+/// A device that aborts an access which is forwarded for its guest (a size that it does not take,
+/// or a device that is gone) reads as all-ones, as an absent one does; it must not end the machine
+/// (H6, H45). The trap handlers keep the guest's ELR_EL2 and SPSR_EL2 across forwarded accesses,
+/// because this exception overwrites them.
+bool forgive_device_abort(GuestFrame& frame) {
+  constexpr std::uint64_t kDataAbortSameEl = 0x25;
+  constexpr std::uint64_t kSynchronousExternal = 0x10;
+  const std::uint64_t esr = PENSTOCK_READ_SYSREG(esr_el2);
+  if (esr >> 26 != kDataAbortSameEl || (esr & 0x3f) != kSynchronousExternal) return false;
+  const auto& bridge = machine().board.bridge;
+  const std::uint64_t far = PENSTOCK_READ_SYSREG(far_el2);
+  const auto inside = [far](Hpa base, std::uint64_t size) {
+    return far >= base.value() && far - base.value() < size;
+  };
+  if (!bridge || !(inside(bridge->mem32.host, bridge->mem32.size) ||
+                   inside(bridge->mem64.host, bridge->mem64.size) ||
+                   inside(bridge->ecam.base, bridge->ecam.size))) {
+    return false;
+  }
+  const std::uint64_t pc = PENSTOCK_READ_SYSREG(elr_el2);
+  const auto instruction = *reinterpret_cast<const std::uint32_t*>(pc);
+  if (!is_plain_access(instruction)) return false;
+  const bool load = (instruction >> 22 & 3) != 0;
+  const unsigned size = 1U << (instruction >> 30);
+  if (load) frame.write(instruction & 31, size == 8 ? ~0ULL : (1ULL << (8 * size)) - 1);
+  PENSTOCK_WRITE_SYSREG(elr_el2, pc + 4);
+  return true;
+}
+
+extern "C" void handle_own_exception(std::uint64_t kind, GuestFrame* frame) {
+  constexpr std::uint64_t kSynchronousSpEl2 = 4;
+  if (kind == kSynchronousSpEl2 && forgive_device_abort(*frame)) return;
   Text<200> text;
   text.text("exception ")
       .dec(kind)

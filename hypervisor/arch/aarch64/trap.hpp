@@ -44,6 +44,14 @@ struct Access {
   return access.wide ? extended : extended & 0xffff'ffff;
 }
 
+/// True for translation and access-flag faults of any level, for which HPFAR_EL2 holds the address.
+/// What is left is a mapped address used in a way that it does not allow: making the access again
+/// would fault for ever.
+[[nodiscard]] constexpr bool is_missing_translation(std::uint64_t esr) {
+  const std::uint64_t kind = esr & 0x3c;
+  return kind == 0x04 || kind == 0x08;
+}
+
 struct SystemRegisterAccess {
   unsigned op0, op1, crn, crm, op2, reg;
   bool read;

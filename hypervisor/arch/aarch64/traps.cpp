@@ -33,7 +33,13 @@ void impossible(Vcpu& vcpu, std::string_view what, std::uint64_t value) {
 }
 
 void handle_data_abort(Vcpu& vcpu, GuestFrame& frame, std::uint64_t esr) {
+  if (!is_missing_translation(esr)) {
+    return impossible(vcpu, "an access that is not allowed, virtual address",
+                      PENSTOCK_READ_SYSREG(far_el2));
+  }
   const Gpa at = fault_address(PENSTOCK_READ_SYSREG(hpfar_el2), PENSTOCK_READ_SYSREG(far_el2));
+  const std::uint64_t elr = PENSTOCK_READ_SYSREG(elr_el2);
+  const std::uint64_t spsr = PENSTOCK_READ_SYSREG(spsr_el2);
   const auto access = decode_access(esr);
   if (!access) {
     if (vcpu.partition->domain().retry(at)) return;
@@ -56,7 +62,10 @@ void handle_data_abort(Vcpu& vcpu, GuestFrame& frame, std::uint64_t esr) {
     frame.write(access->reg, extend(*access, *value));
   }
   vcpu.exits.add(reason);
-  skip_instruction();
+  // Written back, not incremented: a device that aborted a forwarded access has overwritten both
+  // (panic.cpp).
+  PENSTOCK_WRITE_SYSREG(elr_el2, elr + 4);
+  PENSTOCK_WRITE_SYSREG(spsr_el2, spsr);
 }
 
 void handle_firmware_call(Vcpu& vcpu, GuestFrame& frame) {
@@ -134,16 +143,19 @@ void take_interrupt(Machine& machine, Cpu& cpu, std::uint32_t intid) {
   if (vcpu != nullptr && (intid == kVirtualTimerIntId || intid == kPhysicalTimerIntId)) {
     return forward_timer(*vcpu, intid);
   }
+  if (intid == kMaintenanceIntId && vcpu != nullptr) {
+    vcpu->exits.add(vm::Exit::kMaintenance);
+    vcpu->partition->domain().gic().maintenance(vcpu->index, vcpu->list_registers);
+    drop_priority(
+        intid);  // its cause is gone now, so the level-sensitive interrupt does not come twice
+    deactivate(intid);
+    return;
+  }
   drop_priority(intid);
   deactivate(intid);
   if (intid == kKickSgi) {
     if (vcpu != nullptr) vcpu->exits.add(vm::Exit::kKick);
     return;  // before_return() or the idle loop looks at what it was for
-  }
-  if (intid == kMaintenanceIntId && vcpu != nullptr) {
-    vcpu->exits.add(vm::Exit::kMaintenance);
-    vcpu->partition->domain().gic().maintenance(vcpu->index, vcpu->list_registers);
-    return;
   }
   if (vcpu != nullptr) vcpu->exits.add(vm::Exit::kBoardInterrupt);
   machine.board_interrupt(cpu, intid);
@@ -181,7 +193,8 @@ extern "C" void handle_guest_sync(GuestFrame* frame) {
       handle_firmware_call(vcpu, *frame);
       break;
     case ExceptionClass::kInstructionAbort:
-      if (!vcpu.partition->domain().retry(
+      if (!is_missing_translation(esr) ||
+          !vcpu.partition->domain().retry(
               fault_address(PENSTOCK_READ_SYSREG(hpfar_el2), PENSTOCK_READ_SYSREG(far_el2)))) {
         impossible(vcpu, "an instruction fetched from outside RAM, virtual address",
                    PENSTOCK_READ_SYSREG(far_el2));

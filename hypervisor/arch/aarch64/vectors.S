@@ -150,7 +150,8 @@ own_exception_common:
   stp   x28, x29, [sp, #224]
   str   x30, [sp, #240]
   mov   x1, sp
-  b     handle_own_exception           // panic.cpp; does not return
+  bl    handle_own_exception           // panic.cpp; returns only when a device refused an access of ours
+  b     restore_and_return
 
 // [[noreturn]] void enter_guest(const GuestFrame* registers, void* stack_top)
 // ELR_EL2 and SPSR_EL2 are set; the stack starts afresh so that the frames of a start do not pile up.

@@ -20,6 +20,8 @@ constexpr std::uint64_t kHcr = 1ULL << 0     // VM: stage 2 on
                              | 1ULL << 20    // TIDCP: implementation-defined registers trap
                              | 1ULL << 21    // TACR: auxiliary control traps
                              | 1ULL << 31    // RW: EL1 is AArch64
+                             | 1ULL << 35    // TLOR: limited ordering regions trap
+                             | 1ULL << 36    // TERR: error records may be shared by CPUs of several domains
                              | 1ULL << 40    // APK, API: pointer authentication is the guest's
                              | 1ULL << 41;
 constexpr std::uint64_t kCptr = 0x32ff       // RES1
@@ -28,9 +30,9 @@ constexpr std::uint64_t kCptr = 0x32ff       // RES1
                               | 1ULL << 20   // TTA: trace registers trap
                               | 1ULL << 30;  // TAM: activity monitors trap
 constexpr std::uint64_t kCnthct = 3;         // EL1PCTEN, EL1PCEN: both timers are the guest's, the CPU is its own
+constexpr std::uint64_t kMdcrTraps = 1ULL << 14 | 1ULL << 19;  // TPMS, TTRF: profiling and trace filters trap
 constexpr std::uint64_t kMdcrHpmd = 1ULL << 17;  // no counting at EL2
 constexpr std::uint64_t kVtcr = 1ULL << 31   // RES1
-                              | 2ULL << 16   // PS: 40 bits
                               | 3ULL << 12   // SH0: inner shareable
                               | 1ULL << 10   // ORGN0: write-back
                               | 1ULL << 8    // IRGN0: write-back
@@ -42,6 +44,13 @@ constexpr std::uint64_t kSpsrEl1hMasked = 0x3c5;
 
 std::uint64_t vttbr(Hpa root, Vmid vmid) {
   return root.value() | static_cast<std::uint64_t>(vmid.value()) << 48;
+}
+
+/// VTCR_EL2.PS: whatever the CPU can address, as the SMMU does; 48 bits at most (4 KiB granule
+/// without LPA2).
+std::uint64_t output_size() {
+  const std::uint64_t pa_range = PENSTOCK_READ_SYSREG(id_aa64mmfr0_el1) & 0xf;
+  return (pa_range > 5 ? 5 : pa_range) << 16;
 }
 
 void reset_el1() {
@@ -82,12 +91,12 @@ void prepare_world(const WorldConfig& world, Gpa entry) {
   PENSTOCK_WRITE_SYSREG(cnthctl_el2, kCnthct);
   PENSTOCK_WRITE_SYSREG(vpidr_el2, PENSTOCK_READ_SYSREG(midr_el1));
   PENSTOCK_WRITE_SYSREG(vmpidr_el2, 1ULL << 31 | world.virtual_affinity);
-  PENSTOCK_WRITE_SYSREG(vtcr_el2, kVtcr);
+  PENSTOCK_WRITE_SYSREG(vtcr_el2, kVtcr | output_size());
   PENSTOCK_WRITE_SYSREG(vttbr_el2, vttbr(world.stage2_root, world.vmid));
   PENSTOCK_WRITE_SYSREG(cptr_el2, kCptr);
   PENSTOCK_WRITE_SYSREG(hstr_el2, 0);
   const std::uint64_t counters = (PENSTOCK_READ_SYSREG(pmcr_el0) >> 11) & 0x1f;
-  PENSTOCK_WRITE_SYSREG(mdcr_el2, kMdcrHpmd | counters);
+  PENSTOCK_WRITE_SYSREG(mdcr_el2, kMdcrHpmd | kMdcrTraps | counters);
   PENSTOCK_WRITE_SYSREG(hcr_el2, kHcr);
   reset_virtual_interface();
   context_sync();
