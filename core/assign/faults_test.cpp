@@ -217,7 +217,6 @@ TEST(Faults, AFunctionThatIsNoEndpoint) {
 
 /// The BAR then leads nowhere: what could be mapped and is not is never accessed on the guest's
 /// behalf.
-// Covers: H45
 TEST(Faults, NoPagesForABarsMapping) {
   Machine m;
   ASSERT_TRUE(m.red().devices.assign_all());
