@@ -15,6 +15,7 @@ std::string_view describe(Code code) {
     case Code::kNotFound: return "not found";
     case Code::kNotOwner: return "belongs to somebody else";
     case Code::kBadState: return "not possible in the present state";
+    case Code::kBusy: return "another CPU is at it";
     case Code::kTimeout: return "hardware did not answer in time";
     case Code::kHardwareError: return "hardware reports an error";
     case Code::kUnsupported: return "hardware lacks a feature that is needed";

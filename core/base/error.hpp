@@ -27,6 +27,7 @@ enum class Code : std::uint16_t {
   kNotFound = 15,       // arg: id
   kNotOwner = 16,       // arg: id
   kBadState = 17,       // arg: state
+  kBusy = 18,           // nothing was done: another CPU is at it; try again
   // hardware
   kTimeout = 20,        // arg: register offset waited on
   kHardwareError = 21,  // arg: error register

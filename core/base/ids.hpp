@@ -43,10 +43,11 @@ class Bdf {
 using HostBdf = Bdf<struct HostBdfTag>;    // on the board
 using GuestBdf = Bdf<struct GuestBdfTag>;  // in a domain's virtual topology
 
-using StreamId = Id<struct StreamIdTag, std::uint32_t>;  // physical SMMU
-using DeviceId = Id<struct DeviceIdTag, std::uint32_t>;  // physical ITS
-using EventId = Id<struct EventIdTag, std::uint32_t>;    // physical ITS, within one DeviceId
-using HostLpi = Id<struct HostLpiTag, std::uint32_t>;    // physical INTID >= 8192
+using StreamId = Id<struct StreamIdTag, std::uint32_t>;            // physical SMMU
+using GuestStreamId = Id<struct GuestStreamIdTag, std::uint32_t>;  // virtual IOMMU
+using DeviceId = Id<struct DeviceIdTag, std::uint32_t>;            // physical ITS
+using EventId = Id<struct EventIdTag, std::uint32_t>;  // physical ITS, within one DeviceId
+using HostLpi = Id<struct HostLpiTag, std::uint32_t>;  // physical INTID >= 8192
 using GuestDeviceId = Id<struct GuestDeviceIdTag, std::uint32_t>;
 using GuestEventId = Id<struct GuestEventIdTag, std::uint32_t>;
 using GuestIntId = Id<struct GuestIntIdTag, std::uint32_t>;  // virtual INTID of any kind

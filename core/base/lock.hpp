@@ -3,16 +3,19 @@
 //
 // The hypervisor never takes interrupts while it runs (DAIF stays masked at EL2), so a plain spin
 // lock cannot deadlock with an interrupt handler of its own CPU. Hold times are bounded: no loop
-// whose length a guest chooses runs under one.
+// whose length a guest chooses runs under one. Locks are granted in the order of asking, so that a
+// CPU that takes one again and again cannot keep another waiting for more than one turn of each.
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 
 #define PENSTOCK_CAPABILITY(name) __attribute__((capability(name)))
 #define PENSTOCK_SCOPED __attribute__((scoped_lockable))
 #define GUARDED_BY(lock) __attribute__((guarded_by(lock)))
 #define REQUIRES(...) __attribute__((requires_capability(__VA_ARGS__)))
 #define ACQUIRE(...) __attribute__((acquire_capability(__VA_ARGS__)))
+#define TRY_ACQUIRE(...) __attribute__((try_acquire_capability(__VA_ARGS__)))
 #define RELEASE(...) __attribute__((release_capability(__VA_ARGS__)))
 #define EXCLUDES(...) __attribute__((locks_excluded(__VA_ARGS__)))
 
@@ -21,15 +24,24 @@ namespace penstock {
 class PENSTOCK_CAPABILITY("lock") SpinLock {
  public:
   void lock() ACQUIRE() {
-    while (held_.exchange(true, std::memory_order_acquire)) {  // pairs with unlock()
-      while (held_.load(std::memory_order_relaxed)) {
-      }
+    const std::uint32_t turn = next_.fetch_add(1, std::memory_order_relaxed);
+    while (serving_.load(std::memory_order_acquire) != turn) {  // pairs with unlock()
     }
   }
-  void unlock() RELEASE() { held_.store(false, std::memory_order_release); }
+  /// Takes the lock if nobody holds it or waits for it.
+  [[nodiscard]] bool try_lock() TRY_ACQUIRE(true) {
+    std::uint32_t turn = serving_.load(std::memory_order_acquire);
+    return next_.compare_exchange_strong(turn, turn + 1, std::memory_order_acquire,
+                                         std::memory_order_relaxed);
+  }
+  void unlock() RELEASE() {
+    // Only the holder writes it.
+    serving_.store(serving_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  }
 
  private:
-  std::atomic<bool> held_{false};
+  std::atomic<std::uint32_t> next_{0};     // the turn that the next one to ask gets
+  std::atomic<std::uint32_t> serving_{0};  // whose turn it is
 };
 
 class PENSTOCK_SCOPED LockGuard {

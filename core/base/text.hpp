@@ -16,13 +16,14 @@ class TextWriter {
   TextWriter& dec(std::uint64_t value);
   /// "0x" and at least `digits` lower-case hexadecimal digits.
   TextWriter& hex(std::uint64_t value, unsigned digits = 1);
+  /// The same without "0x".
+  TextWriter& hex_digits(std::uint64_t value, unsigned digits);
   /// "0000:bb:dd.f" for a routing ID on segment 0.
   TextWriter& bdf(std::uint16_t routing_id);
   TextWriter& ch(char c);
   [[nodiscard]] std::string_view view() const { return {buffer_, size_}; }
 
  private:
-  TextWriter& hex_digits(std::uint64_t value, unsigned digits);
   char* buffer_;
   std::size_t capacity_;
   std::size_t size_ = 0;

@@ -67,6 +67,15 @@ Fault decode(const hw::EventRecord& words) {
   if (record.has_address) {
     fault.address = Iova(words[2]);
     fault.write = get<hw::event1::RnW>(words[1]) == 0;
+    fault.privileged = get<hw::event1::PnU>(words[1]) != 0;
+    fault.instruction = get<hw::event1::InD>(words[1]) != 0;
+  }
+  if (get<hw::event0::SSV>(words[0]) != 0) {
+    fault.substream = static_cast<std::uint32_t>(get<hw::event0::SubstreamId>(words[0]));
+  }
+  if (record.has_ipa) {
+    fault.cls = static_cast<std::uint8_t>(get<hw::event1::Class>(words[1]));
+    fault.stalled = get<hw::event1::Stall>(words[1]) != 0;
   }
   fault.stage2 = record.has_ipa && get<hw::event1::S2>(words[1]) != 0;
   if (fault.stage2) fault.ipa = Gpa(words[3] & hw::event3::IPA::kMask);

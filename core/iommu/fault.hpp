@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "core/base/address.hpp"
@@ -42,8 +43,13 @@ struct Fault {
   Iova address;  // what the device put on the bus; 0 where the record has none (has_address)
   Gpa ipa;       // 4 KiB aligned; 0 unless stage2
   bool has_address = false;
-  bool write = false;   // meaningful with has_address
-  bool stage2 = false;  // found by our table, not by a guest's own stage 1
+  bool write = false;    // meaningful with has_address
+  bool stage2 = false;   // found by our table, not by a guest's own stage 1
+  bool stalled = false;  // the transaction waits for an answer
+  bool privileged = false;
+  bool instruction = false;
+  std::uint8_t cls = 0;  // what was accessed: 0 context descriptor, 1 table, 2 the address itself
+  std::optional<std::uint32_t> substream;
   std::uint8_t raw_type = 0;
 };
 

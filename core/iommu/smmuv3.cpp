@@ -146,7 +146,9 @@ Status Smmu::attach(StreamId id, const DmaContext& context) {
     static_cast<void>(commands_.issue(publish).has_value());
     return published;
   }
-  find(id)->vmid = context.vmid;
+  Stream& attached = *find(id);
+  attached.vmid = context.vmid;
+  attached.stage1 = {};
   return {};
 }
 
@@ -245,7 +247,10 @@ void Smmu::audit(StreamVisitor& visitor) const {
        id = table_.next(std::uint64_t{id->value()} + 1)) {
     const smmuv3::SteView entry = table_.view(*id).value_or(smmuv3::SteView());
     if (!entry.valid || entry.config == static_cast<std::uint8_t>(hw::SteConfig::kAbort)) continue;
-    visitor.stream({*id, entry.vmid, entry.root, entry.config});
+    const std::size_t at = lower_bound(*id);
+    const bool known = at < streams_.size() && streams_[at].id == *id;
+    visitor.stream({*id, entry.vmid, entry.root, entry.config, entry.stage1_word0,
+                    entry.stage1_word1, known ? streams_[at].stage1 : hw::Stage1{}});
   }
 }
 

@@ -7,6 +7,7 @@
 //     valid) block(), detach() -> aborted, without an event (STE.Config = abort) attach()
 //     ---------> the domain's stage 2; what is not mapped there is aborted with F_TRANSLATION and
 //     the like
+//     configure() -> what the owner's own stage 1 says, and then the domain's stage 2
 //
 //     never named --attach--> attached --detach--> blocked --attach--> attached
 //          '--------block--> blocked        '--block--> blocked
@@ -24,12 +25,15 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 
 #include "core/base/address.hpp"
 #include "core/base/ids.hpp"
 #include "core/base/lock.hpp"
 #include "core/base/result.hpp"
 #include "core/base/static_vector.hpp"
+#include "core/hw/smmuv3/registers.hpp"
+#include "core/hw/smmuv3/stream_table.hpp"
 #include "core/iommu/fault.hpp"
 #include "core/iommu/smmuv3/command_queue.hpp"
 #include "core/iommu/smmuv3/event_queue.hpp"
@@ -56,7 +60,10 @@ struct StreamView {
   StreamId stream;
   Vmid vmid;
   Hpa root;
-  std::uint8_t config = 0;  // STE.Config: 6 is stage 2 only; anything else in an audit is a bug
+  std::uint8_t config = 0;  // STE.Config: 6 is stage 2 only, 7 nested; anything else is a bug
+  std::uint64_t stage1_word0 = 0;  // a guest's fields of a nested entry
+  std::uint64_t stage1_word1 = 0;
+  hw::smmuv3::Stage1 wanted;  // what configure() was asked for last
 };
 
 class StreamVisitor {
@@ -103,6 +110,27 @@ class Smmu {
   /// attached is detached).
   Status block(StreamId stream) EXCLUDES(lock_);
 
+  /// Changes what stage 1 does with an attached stream, never through a state that is neither the
+  /// old nor the new one nor an abort. What is cached of the stream's configuration, context
+  /// descriptors included, is forgotten, also where nothing changes. kBusy: another CPU uses the
+  /// SMMU, nothing was done; kNotFound (arg: stream): it is not attached; kUnsupported: nesting()
+  /// says why; kTimeout, kHardwareError: the stream is left aborting.
+  Status configure(StreamId stream, const hw::smmuv3::Stage1& wanted) EXCLUDES(lock_);
+
+  /// One batch of a guest's own invalidations (TLBI_NH_*, CFGI_CD, CFGI_CD_ALL; at most
+  /// CommandQueue::kMaxBatch) and one sync, complete when it returns. The VMID is written over
+  /// whatever the commands carry; streams are physical. kNotOwner (arg: stream) unless each is
+  /// attached under this VMID, kOutOfRange (arg: opcode) for any other command: nothing was done.
+  /// kBusy as above; kTimeout, kHardwareError, kBadState.
+  Status forward(Vmid vmid, std::span<hw::smmuv3::Command> batch) EXCLUDES(lock_);
+  /// What configure() has made of an attached stream.
+  [[nodiscard]] std::optional<hw::smmuv3::Stage1> stage1(StreamId stream) const EXCLUDES(lock_);
+
+  /// Whether guests can have a stage 1 of their own: kUnsupported (arg: offset of the ID register
+  /// that says no); the text is for people.
+  [[nodiscard]] Status nesting(std::string_view& why) const EXCLUDES(lock_);
+  [[nodiscard]] hw::smmuv3::IdRegisters id_registers() const EXCLUDES(lock_);
+
   /// Forgets cached translations of [start, start + size) for the VMID and waits for completion:
   /// one batch, one sync. kOutOfRange (start + size beyond 2^40, VMID 0), kTimeout, kHardwareError,
   /// kBadState.
@@ -132,6 +160,7 @@ class Smmu {
   struct Stream {
     StreamId id;
     std::optional<Vmid> vmid;  // none: blocked
+    hw::smmuv3::Stage1 stage1{};
   };
 
   // smmuv3_boot.cpp
@@ -140,6 +169,14 @@ class Smmu {
   Status enable() REQUIRES(lock_) EXCLUDES(event_lock_);
   Status write_acknowledged(std::uint64_t reg, std::uint64_t ack, std::uint32_t value)
       REQUIRES(lock_);
+
+  // smmuv3_nested.cpp
+  Status reconfigure(Stream& stream, const hw::smmuv3::Stage1& wanted) REQUIRES(lock_);
+  Status stop_stage1(const Stream& stream, const hw::smmuv3::Stage1& wanted) REQUIRES(lock_);
+  Status start_stage1(const Stream& stream, const hw::smmuv3::Stage1& wanted) REQUIRES(lock_);
+  Status configure_locked(StreamId id, const hw::smmuv3::Stage1& wanted) REQUIRES(lock_);
+  Status forward_locked(Vmid vmid, std::span<hw::smmuv3::Command> batch) REQUIRES(lock_);
+  Status check_forward(Vmid vmid, hw::smmuv3::Command& command) REQUIRES(lock_);
 
   // smmuv3.cpp
   Status check_context(const DmaContext& context) const REQUIRES(lock_);
@@ -159,6 +196,7 @@ class Smmu {
   mutable SpinLock lock_;
   bool ready_ GUARDED_BY(lock_) = false;
   smmuv3::Features features_ GUARDED_BY(lock_);
+  hw::smmuv3::IdRegisters ids_ GUARDED_BY(lock_);
   smmuv3::StreamTable table_ GUARDED_BY(lock_);
   smmuv3::CommandQueue commands_ GUARDED_BY(lock_);
   StaticVector<Stream, kMaxStreams> streams_ GUARDED_BY(lock_);  // sorted by id

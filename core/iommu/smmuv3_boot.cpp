@@ -69,6 +69,7 @@ Status Smmu::check_features() {
   const std::uint32_t idr3 = registers_->read32(hw::kIdr3);
   const std::uint32_t idr5 = registers_->read32(hw::kIdr5);
 
+  ids_ = {idr0, idr1, idr3, idr5, registers_->read32(hw::kAidr)};
   const std::uint64_t endian = get<hw::idr0::TTENDIAN>(idr0);
   if (get<hw::idr0::S2P>(idr0) == 0 || (get<hw::idr0::TTF>(idr0) & hw::idr0::kTtfAArch64) == 0 ||
       (endian != 0 && endian != 2)) {
@@ -90,6 +91,7 @@ Status Smmu::check_features() {
   features_.ats = get<hw::idr0::ATS>(idr0) != 0;
   features_.vmid16 = get<hw::idr0::VMID16>(idr0) != 0;
   features_.ranges = get<hw::idr3::RIL>(idr3) != 0;
+  features_.stall_choice = get<hw::idr0::STALLMODEL>(idr0) == hw::idr0::kStallChoice;
   features_.sid_bits = static_cast<unsigned>(get<hw::idr1::SIDSIZE>(idr1));
   features_.cmdq_log2 = static_cast<unsigned>(get<hw::idr1::CMDQS>(idr1));
   features_.eventq_log2 = static_cast<unsigned>(get<hw::idr1::EVENTQS>(idr1));

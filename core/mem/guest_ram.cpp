@@ -1,5 +1,6 @@
 #include "core/mem/guest_ram.hpp"
 
+#include <atomic>
 #include <cstddef>
 
 namespace penstock::mem {
@@ -69,6 +70,14 @@ Status GuestRam::write(Gpa to, std::span<const std::uint8_t> from) {
     __builtin_memcpy(memory_.map(region.hpa + offset, count), from.data() + done, count);
     done += count;
   }
+  return {};
+}
+
+Status GuestRam::store32(Gpa to, std::uint32_t value) {
+  if (!to.is_aligned(4)) return fail(Code::kMisaligned, to.value());
+  const Hpa at = TRY(translate(to));
+  auto* word = reinterpret_cast<std::uint32_t*>(memory_.map(at, 4));
+  std::atomic_ref<std::uint32_t>(*word).store(value, std::memory_order_release);
   return {};
 }
 

@@ -34,6 +34,7 @@ class GuestRam final : public port::GuestMem {
   /// empty copy succeeds anywhere. The bytes are the CPU's view: no cache maintenance.
   Status read(Gpa from, std::span<std::uint8_t> to) override;
   Status write(Gpa to, std::span<const std::uint8_t> from) override;
+  Status store32(Gpa to, std::uint32_t value) override;
 
   /// The machine address of one byte of guest RAM; kNotMapped (arg: the Gpa) when it is no RAM of
   /// this domain.

@@ -17,6 +17,9 @@ class GuestMem {
   virtual Status read(Gpa from, std::span<std::uint8_t> to) = 0;
   /// Copies into the domain's RAM, same conditions; nothing is written on an error.
   virtual Status write(Gpa to, std::span<const std::uint8_t> from) = 0;
+  /// One single-copy atomic store of four bytes after everything written before, as a device's
+  /// message is. kMisaligned (arg: the Gpa); kNotMapped as above.
+  virtual Status store32(Gpa to, std::uint32_t value) = 0;
 
  protected:
   ~GuestMem() = default;

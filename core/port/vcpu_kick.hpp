@@ -15,6 +15,9 @@ class VcpuKick {
   /// takes none and does not call back. Kicks may merge.
   virtual void kick(VcpuIndex vcpu) = 0;
 
+  /// What SEV does: CPUs that wait in WFE go on. Same context.
+  virtual void send_event() = 0;
+
  protected:
   ~VcpuKick() = default;
 };

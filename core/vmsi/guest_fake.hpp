@@ -37,6 +37,12 @@ class Ram final : public port::GuestMem {
     std::memcpy(bytes_.data() + (to.value() - kBase), from.data(), from.size());
     return {};
   }
+  Status store32(Gpa to, std::uint32_t value) override {
+    if (!to.is_aligned(4)) return fail(Code::kMisaligned, to.value());
+    std::array<std::uint8_t, 4> bytes{};
+    std::memcpy(bytes.data(), &value, sizeof(value));
+    return write(to, bytes);
+  }
   std::vector<std::uint8_t>& bytes() { return bytes_; }
   unsigned reads = 0;
   unsigned writes = 0;
@@ -55,6 +61,8 @@ class Kicks final : public port::VcpuKick {
     mask |= 1U << vcpu.value();
     ++count;
   }
+  void send_event() override { ++events; }
+  unsigned events = 0;
   std::uint32_t mask = 0;
   unsigned count = 0;
 };

@@ -13,6 +13,19 @@ inline constexpr std::size_t kEventBytes = 32;
 using EventRecord = std::array<std::uint64_t, 4>;
 
 // clang-format off
+enum class EventType : std::uint8_t {
+  kBadStreamId     = 0x02,
+  kSteFetch        = 0x03,
+  kBadSte          = 0x04,
+  kStreamDisabled  = 0x06,
+  kBadSubstreamId  = 0x08,
+  kBadCd           = 0x0a,
+  kTranslation     = 0x10,
+  kAddressSize     = 0x11,
+  kAccess          = 0x12,
+  kPermission      = 0x13,
+};
+
 namespace event0 {
 using Type        = Field< 7,  0>;
 using Res8        = Field<10,  8>;

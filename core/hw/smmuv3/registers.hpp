@@ -13,7 +13,9 @@ namespace penstock::hw::smmuv3 {
 // Offset, access, meaning.
 inline constexpr std::uint64_t kIdr0          = 0x0000;   // RO  what is implemented
 inline constexpr std::uint64_t kIdr1          = 0x0004;   // RO  sizes
+inline constexpr std::uint64_t kIdr2          = 0x0008;   // RO  virtual ATOS
 inline constexpr std::uint64_t kIdr3          = 0x000c;   // RO  extensions
+inline constexpr std::uint64_t kIdr4          = 0x0010;   // RO  implementation defined
 inline constexpr std::uint64_t kIdr5          = 0x0014;   // RO  address sizes and granules
 inline constexpr std::uint64_t kIidr          = 0x0018;   // RO  implementer
 inline constexpr std::uint64_t kAidr          = 0x001c;   // RO  architecture version
@@ -21,12 +23,16 @@ inline constexpr std::uint64_t kCr0           = 0x0020;   // RW  enables
 inline constexpr std::uint64_t kCr0Ack        = 0x0024;   // RO  enables that have taken effect
 inline constexpr std::uint64_t kCr1           = 0x0028;   // RW  attributes of table and queue accesses
 inline constexpr std::uint64_t kCr2           = 0x002c;   // RW  behaviour
+inline constexpr std::uint64_t kStatusR       = 0x0040;   // RO  dormant state
 inline constexpr std::uint64_t kGbpa          = 0x0044;   // RW  what happens to traffic while SMMUEN = 0
+inline constexpr std::uint64_t kAgbpa         = 0x0048;   // RW  implementation defined
 inline constexpr std::uint64_t kIrqCtrl       = 0x0050;   // RW  interrupt enables
 inline constexpr std::uint64_t kIrqCtrlAck    = 0x0054;   // RO
 inline constexpr std::uint64_t kGerror        = 0x0060;   // RO  global errors: active where it differs from GERRORN
 inline constexpr std::uint64_t kGerrorN       = 0x0064;   // RW  acknowledgement
 inline constexpr std::uint64_t kGerrorIrqCfg0 = 0x0068;   // RW  64  MSI address, 0: wired only
+inline constexpr std::uint64_t kGerrorIrqCfg1 = 0x0070;   // RW  MSI data
+inline constexpr std::uint64_t kGerrorIrqCfg2 = 0x0074;   // RW  MSI attributes
 inline constexpr std::uint64_t kStrtabBase    = 0x0080;   // RW  64  stream table
 inline constexpr std::uint64_t kStrtabBaseCfg = 0x0088;   // RW
 inline constexpr std::uint64_t kCmdqBase      = 0x0090;   // RW  64  command queue
@@ -34,6 +40,8 @@ inline constexpr std::uint64_t kCmdqProd      = 0x0098;   // RW
 inline constexpr std::uint64_t kCmdqCons      = 0x009c;   // RW
 inline constexpr std::uint64_t kEventqBase    = 0x00a0;   // RW  64  event queue
 inline constexpr std::uint64_t kEventqIrqCfg0 = 0x00b0;   // RW  64  MSI address, 0: wired only
+inline constexpr std::uint64_t kEventqIrqCfg1 = 0x00b8;   // RW  MSI data
+inline constexpr std::uint64_t kEventqIrqCfg2 = 0x00bc;   // RW  MSI attributes
 inline constexpr std::uint64_t kEventqProd    = 0x100a8;  // RW  page 1
 inline constexpr std::uint64_t kEventqCons    = 0x100ac;  // RW  page 1
 
@@ -67,6 +75,10 @@ static_assert(covers_exactly<32, S2P, S1P, TTF, COHACC, BTM, HTTU, DORMHINT, HYP
                              PRI, VMW, VMID16, CD2L, VATOS, TTENDIAN, ATSRECERR, STALLMODEL, TERMMODEL, STLEVEL,
                              Res29>());
 inline constexpr std::uint64_t kTtfAArch64 = 0b10;
+inline constexpr std::uint64_t kStallChoice = 0;  // STALLMODEL: a context descriptor chooses
+inline constexpr std::uint64_t kStallNever  = 1;
+inline constexpr std::uint64_t kStallAlways = 2;
+inline constexpr std::uint64_t kTwoLevel = 1;     // STLEVEL
 }  // namespace idr0
 
 namespace idr1 {
@@ -86,11 +98,13 @@ static_assert(covers_exactly<32, SIDSIZE, SSIDSIZE, PRIQS, EVENTQS, CMDQS, ATTRP
 }  // namespace idr1
 
 namespace idr3 {
-using Low   = Field< 9,  0>;
+using Res0  = Field< 1,  0>;
+using HAD   = Field< 2,  2>;  // hierarchical attributes can be disabled
+using Low   = Field< 9,  3>;
 using RIL   = Field<10, 10>;  // range invalidation
 using BBML  = Field<12, 11>;
 using High  = Field<31, 13>;
-static_assert(covers_exactly<32, Low, RIL, BBML, High>());
+static_assert(covers_exactly<32, Res0, HAD, Low, RIL, BBML, High>());
 }  // namespace idr3
 
 namespace idr5 {
@@ -130,6 +144,13 @@ using TABLE_SH = Field<11, 10>;
 using Res12    = Field<31, 12>;
 static_assert(covers_exactly<32, QUEUE_IC, QUEUE_OC, QUEUE_SH, TABLE_IC, TABLE_OC, TABLE_SH, Res12>());
 }  // namespace cr1
+
+namespace irq_cfg0 {  // GERROR_IRQ_CFG0, EVENTQ_IRQ_CFG0
+using Res0  = Field< 1,  0>;
+using ADDR  = Field<51,  2>;  // 0: the wired interrupt
+using Res52 = Field<63, 52>;
+static_assert(covers_exactly<64, Res0, ADDR, Res52>());
+}  // namespace irq_cfg0
 
 namespace cr2 {
 using E2H       = Field< 0,  0>;
@@ -225,5 +246,14 @@ using Overflow = Field<31, 31>;  // PROD: OVFLG, CONS: OVACKFLG; overflow pendin
 static_assert(covers_exactly<32, Index, Res20, Overflow>());
 }  // namespace eventq_index
 // clang-format on
+
+/// The identification registers as one SMMU shows them.
+struct IdRegisters {
+  std::uint32_t idr0 = 0;
+  std::uint32_t idr1 = 0;
+  std::uint32_t idr3 = 0;
+  std::uint32_t idr5 = 0;
+  std::uint32_t aidr = 0;
+};
 
 }  // namespace penstock::hw::smmuv3

@@ -22,6 +22,22 @@ enum class SteConfig : std::uint8_t {
   kNested = 0b111,  // stage 1, then stage 2
 };
 
+/// What the owner of stage 1 wants of a stream, whoever has stage 2.
+enum class Stage1Mode : std::uint8_t {
+  kBypass,     // stage 2 alone
+  kAbort,      // aborts silently
+  kInvalid,    // no valid entry: aborts, and the event says so
+  kTranslate,  // through its own context descriptors
+};
+
+/// The share of an entry that belongs to the owner of stage 1.
+struct Stage1 {
+  Stage1Mode mode = Stage1Mode::kBypass;
+  std::uint64_t word0 = 0;  // within kStage1Word0; 0 unless kTranslate
+  std::uint64_t word1 = 0;  // within kStage1Word1; 0 unless kTranslate
+  friend constexpr bool operator==(const Stage1&, const Stage1&) = default;
+};
+
 // clang-format off
 namespace l1std {
 using Span  = Field< 4,  0>;  // 0: no streams here; n: the level-2 table has 2^(n-1) entries
@@ -104,5 +120,12 @@ using Res56 = Field<63, 56>;
 static_assert(covers_exactly<64, Res0, S2TTB, Res56>());
 }  // namespace ste3
 // clang-format on
+
+/// Fields of a stage 1 without ATS and stalls: where its context descriptors are and how they are
+/// fetched.
+inline constexpr std::uint64_t kStage1Word0 =
+    ste0::S1Fmt::kMask | ste0::S1ContextPtr::kMask | ste0::S1CDMax::kMask;
+inline constexpr std::uint64_t kStage1Word1 =
+    ste1::S1DSS::kMask | ste1::S1CIR::kMask | ste1::S1COR::kMask | ste1::S1CSH::kMask;
 
 }  // namespace penstock::hw::smmuv3

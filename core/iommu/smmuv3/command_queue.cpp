@@ -52,8 +52,19 @@ void CommandQueue::put(const hw::Command& command) {
   for (std::size_t i = 0; i < command.size(); ++i) {
     std::atomic_ref<std::uint64_t>(words[i]).store(command[i], std::memory_order_relaxed);
   }
-  memory_->make_observable(base_ + slot * hw::kCommandBytes, hw::kCommandBytes);
   produced_ = wrap(produced_ + 1);
+}
+
+/// The commands from index `from` up to produced_, which are at most one turn of the ring.
+void CommandQueue::make_observable(std::uint32_t from) {
+  const std::uint64_t entries = std::uint64_t{1} << log2_;
+  const std::uint64_t first = from & low_mask(log2_);
+  const std::uint64_t count = wrap(produced_ - from);
+  const std::uint64_t before_end = count < entries - first ? count : entries - first;
+  memory_->make_observable(base_ + first * hw::kCommandBytes, before_end * hw::kCommandBytes);
+  if (before_end != count) {
+    memory_->make_observable(base_, (count - before_end) * hw::kCommandBytes);
+  }
 }
 
 Status CommandQueue::issue(std::span<const hw::Command> batch) {
@@ -63,8 +74,10 @@ Status CommandQueue::issue(std::span<const hw::Command> batch) {
   if (get<cons::RD>(registers_->read32(hw::kCmdqCons)) != produced_) {
     return fail(Code::kTimeout, hw::kCmdqCons);
   }
+  const std::uint32_t first = produced_;
   for (const hw::Command& command : batch) put(command);
   put(hw::sync());
+  make_observable(first);
   registers_->write32(hw::kCmdqProd, produced_);
 
   skips_left_ = kMaxSkips;
@@ -95,8 +108,10 @@ Status CommandQueue::recover() {
   // A failed fetch is tried again as it stands; anything else would be rejected again.
   if (get<cons::ERR>(where) != cons::kErrAbort) {
     const std::uint32_t resume = produced_;
-    produced_ = static_cast<std::uint32_t>(get<cons::RD>(where));
+    const auto bad = static_cast<std::uint32_t>(get<cons::RD>(where));
+    produced_ = bad;
     put(hw::sync());
+    make_observable(bad);
     produced_ = resume;
   }
   if (skips_left_ != 0) --skips_left_;

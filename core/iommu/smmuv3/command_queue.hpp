@@ -41,6 +41,7 @@ class CommandQueue {
 
  private:
   void put(const hw::smmuv3::Command& command);
+  void make_observable(std::uint32_t from);
   [[nodiscard]] std::uint32_t wrap(std::uint32_t index) const;
 
   port::Mmio* registers_ = nullptr;

@@ -12,10 +12,11 @@ struct Features {
   bool ats = false;        // IDR0.ATS: devices may send translated requests, which must be checked
   bool vmid16 = false;     // IDR0.VMID16
   bool ranges = false;     // IDR3.RIL
-  unsigned sid_bits = 0;   // IDR1.SIDSIZE
-  unsigned cmdq_log2 = 0;  // IDR1.CMDQS
-  unsigned eventq_log2 = 0;  // IDR1.EVENTQS
-  unsigned output_size = 0;  // IDR5.OAS as encoded, at most 48 bits
+  bool stall_choice = false;  // IDR0.STALL_MODEL = 0: a context descriptor may ask for stalls
+  unsigned sid_bits = 0;      // IDR1.SIDSIZE
+  unsigned cmdq_log2 = 0;     // IDR1.CMDQS
+  unsigned eventq_log2 = 0;   // IDR1.EVENTQS
+  unsigned output_size = 0;   // IDR5.OAS as encoded, at most 48 bits
 };
 
 }  // namespace penstock::iommu::smmuv3

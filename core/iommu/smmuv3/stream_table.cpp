@@ -19,9 +19,13 @@ constexpr std::uint64_t word0(hw::SteConfig config) {
   return with<hw::ste0::Config>(with<hw::ste0::V>(0, 1), config);
 }
 
-std::uint64_t word1() {
+std::uint64_t word1(const Features& features) {
   // MEV: a device that faults in a loop fills the event queue with one record, not thousands.
-  return with<hw::ste1::SHCFG>(with<hw::ste1::MEV>(0, 1), hw::ste1::kShareIncoming);
+  const std::uint64_t word =
+      with<hw::ste1::SHCFG>(with<hw::ste1::MEV>(0, 1), hw::ste1::kShareIncoming);
+  // A guest's context descriptor must not stall transactions that only we could resume (5.2,
+  // S1STALLD; C_BAD_CD tells the guest).
+  return with<hw::ste1::S1STALLD>(word, features.stall_choice ? 1 : 0);
 }
 
 std::uint64_t word2(Vmid vmid, const Features& features) {
@@ -94,15 +98,31 @@ Result<bool> StreamTable::provide(StreamId stream) {
   return true;
 }
 
-void StreamTable::write_abort(StreamId stream) {
-  const Hpa at = entry(stream).value_or(Hpa());
-  store(at, word0(hw::SteConfig::kAbort));
+void StreamTable::write_word(StreamId stream, unsigned word, std::uint64_t value) {
+  const Hpa at = entry(stream).value_or(Hpa()) + word * 8;
+  store(at, value);
   memory_->make_observable(at, 8);
+}
+
+void StreamTable::write_abort(StreamId stream) {
+  write_word(stream, 0, word0(hw::SteConfig::kAbort));
+}
+
+void StreamTable::write_invalid(StreamId stream) {
+  write_word(stream, 0, 0);
+}
+
+void StreamTable::write_nested(StreamId stream, std::uint64_t stage1_word0) {
+  write_word(stream, 0, word0(hw::SteConfig::kNested) | (stage1_word0 & hw::kStage1Word0));
+}
+
+void StreamTable::write_stage1_fields(StreamId stream, std::uint64_t stage1_word1) {
+  write_word(stream, 1, word1(features_) | (stage1_word1 & hw::kStage1Word1));
 }
 
 void StreamTable::write_unused_words(StreamId stream, Vmid vmid, Hpa root) {
   const Hpa at = entry(stream).value_or(Hpa());
-  store(at + 8, word1());
+  store(at + 8, word1(features_));
   store(at + 16, word2(vmid, features_));
   store(at + 24, root.value() & hw::ste3::S2TTB::kMask);
   for (std::uint64_t i = 4; i < hw::kSteWords; ++i) store(at + i * 8, 0);
@@ -110,9 +130,7 @@ void StreamTable::write_unused_words(StreamId stream, Vmid vmid, Hpa root) {
 }
 
 void StreamTable::write_stage2(StreamId stream) {
-  const Hpa at = entry(stream).value_or(Hpa());
-  store(at, word0(hw::SteConfig::kStage2));
-  memory_->make_observable(at, 8);
+  write_word(stream, 0, word0(hw::SteConfig::kStage2));
 }
 
 void StreamTable::clear_unused_words(StreamId stream) {
@@ -130,6 +148,8 @@ std::optional<SteView> StreamTable::view(StreamId stream) const {
   view.config = static_cast<std::uint8_t>(get<hw::ste0::Config>(first));
   view.vmid = Vmid(static_cast<std::uint16_t>(get<hw::ste2::S2VMID>(load(*at + 16))));
   view.root = Hpa(load(*at + 24) & hw::ste3::S2TTB::kMask);
+  view.stage1_word0 = first & hw::kStage1Word0;
+  view.stage1_word1 = load(*at + 8) & hw::kStage1Word1;
   return view;
 }
 

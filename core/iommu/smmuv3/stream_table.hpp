@@ -9,9 +9,12 @@
 //     invalid (V=0)           aborts with C_BAD_STE
 //     abort   (V=1, Config 0) aborts silently; words 1..7 are not used
 //     stage 2 (V=1, Config 6) uses words 1..3
+//     nested  (V=1, Config 7) uses words 1..3, and of words 0 and 1 the guest's stage-1 fields
 //
-//     invalid --word 0--> abort --words 1..7, CFGI+SYNC, word 0, CFGI+SYNC--> stage 2 --word 0,
-//     CFGI+SYNC--> abort
+//     invalid --word 0--> abort --words 1..7, CFGI+SYNC, word 0, CFGI+SYNC--> stage 2 or nested
+//     --word 0, CFGI+SYNC--> abort
+//     stage 2 --word 1's stage-1 fields, CFGI+SYNC, word 0, CFGI+SYNC--> nested --word 0,
+//     CFGI+SYNC--> stage 2
 //
 // This class writes memory; the CFGI and SYNC between are the caller's (Smmu), in the order that
 // the names demand. Not thread-safe: the Smmu's lock_ is held around every call.
@@ -23,6 +26,7 @@
 #include "core/base/address.hpp"
 #include "core/base/ids.hpp"
 #include "core/base/result.hpp"
+#include "core/hw/smmuv3/stream_table.hpp"
 #include "core/iommu/smmuv3/features.hpp"
 #include "core/mem/page_pool.hpp"
 #include "core/port/mmio.hpp"
@@ -36,6 +40,8 @@ struct SteView {
   std::uint8_t config = 0;
   Vmid vmid;
   Hpa root;
+  std::uint64_t stage1_word0 = 0;  // within hw::smmuv3::kStage1Word0, as it stands
+  std::uint64_t stage1_word1 = 0;  // within hw::smmuv3::kStage1Word1, as it stands
 };
 
 class StreamTable {
@@ -60,8 +66,12 @@ class StreamTable {
   // The stream has an entry (provide()). Each store is observable when the call returns.
   void write_abort(StreamId stream);  // word 0 only
   void write_unused_words(StreamId stream, Vmid vmid,
-                          Hpa root);         // words 1..7 for stage 2; the entry aborts
-  void write_stage2(StreamId stream);        // word 0 only
+                          Hpa root);    // words 1..7 for stage 2; the entry aborts
+  void write_stage2(StreamId stream);   // word 0 only
+  void write_invalid(StreamId stream);  // word 0 only: V = 0
+  void write_nested(StreamId stream, std::uint64_t stage1_word0);  // word 0 only
+  /// Word 1 only: the stage-1 fields of a nested entry, 0 for the others, which do not use them.
+  void write_stage1_fields(StreamId stream, std::uint64_t stage1_word1);
   void clear_unused_words(StreamId stream);  // words 1..7; the entry aborts
 
   /// nullopt when no entry exists for the stream.
@@ -74,6 +84,7 @@ class StreamTable {
   [[nodiscard]] std::optional<Hpa> entry(StreamId stream) const;
   [[nodiscard]] std::uint64_t load(Hpa word) const;
   void store(Hpa word, std::uint64_t value);
+  void write_word(StreamId stream, unsigned word, std::uint64_t value);
 
   port::PhysMem* memory_ = nullptr;
   mem::PagePool* pool_ = nullptr;
