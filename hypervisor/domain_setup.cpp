@@ -1,7 +1,9 @@
 // From the manifest to domains that run.
 #include <new>
 
+#include "core/assign/stage1.hpp"
 #include "core/base/text.hpp"
+#include "core/viommu/virtual_smmu.hpp"
 #include "hypervisor/machine.hpp"
 #include "hypervisor/platform/domain_console.hpp"
 #include "hypervisor/ports/cpu_tlb.hpp"
@@ -34,6 +36,14 @@ Vmid dma_vmid(DomainId id) {
 Vmid doorbell_vmid(DomainId id) {
   return Vmid(static_cast<std::uint16_t>(2 * id.value() + 2));
 }
+
+/// A guest's own SMMUv3 and what it asks of the board's.
+struct SmmuObjects {
+  SmmuObjects(Machine& m, Vmid vmid, std::string_view domain)
+      : host(m.smmu, vmid, m.console, domain), iommu(m.smmu.id_registers(), host) {}
+  assign::SmmuStage1 host;
+  viommu::VirtualSmmu iommu;
+};
 
 template <typename T>
 Result<void*> room_for(Machine& m) {
@@ -157,6 +167,8 @@ assign::Owner owner_of(DomainObjects& o, const vm::DomainParts& parts,
   owner.cpu_table = &o.domain.cpu_table();
   owner.dma = {dma_vmid(parts.id), o.domain.dma_table().root()};
   owner.dma_with_doorbell = {doorbell_vmid(parts.id), o.domain.dma_doorbell_table().root()};
+  owner.iommu = parts.iommu;
+  if (owner.iommu != nullptr) owner.dma = owner.dma_with_doorbell;
   owner.its = &o.domain.its();
   owner.bar_windows = {vpci::Window{vm::kGuestMmio32, vm::kGuestMmio32Size},
                        vpci::Window{vm::kGuestMmio64, vm::kGuestMmio64Size}};
@@ -178,6 +190,25 @@ Status give_devices(Machine& m, DomainObjects& o, const vm::DomainParts& parts,
     TRY(o.domain.devices().add(**device));
   }
   return o.domain.take_devices();
+}
+
+/// The guest's own IOMMU, where the configuration has one; says why when the board cannot.
+Status give_iommu(Machine& m, vm::DomainParts& parts, const manifest::DomainConfig& config) {
+  if (config.iommu == manifest::IommuKind::kNone) return {};
+  std::string_view why = "the boot option viommu=off forbids it";
+  Status possible = fail(Code::kUnsupported);
+  if (m.options.viommu) possible = m.smmu.nesting(why);
+  if (!possible) {
+    Text<200> text;
+    text.text("domain ").text(config.name_view()).text(": no iommu for its guest: ").text(why);
+    m.console.line(port::Severity::kError, text.view());
+    return possible;
+  }
+  void* room = TRY(room_for<SmmuObjects>(m));
+  auto& objects = *new (room) SmmuObjects(m, doorbell_vmid(parts.id), config.name_view());
+  parts.iommu = &objects.iommu;
+  parts.dma_tlb = nullptr;  // one table for all its devices
+  return {};
 }
 
 Status create(Machine& m, const manifest::DomainConfig& config, unsigned index) {
@@ -204,6 +235,7 @@ Status create(Machine& m, const manifest::DomainConfig& config, unsigned index) 
     parts.dma_tlb = &o.dma_tlb;
     parts.doorbell_tlb = &o.doorbell_tlb;
     parts.doorbell_page = m.its.doorbell_page();
+    TRY(give_iommu(m, parts, config));
   }
   parts.kicks = &o.partition;
   const unsigned source = m.partition_count + 1;
@@ -227,6 +259,7 @@ void announce(Machine& m, Partition& partition) {
     text.ch(' ').bdf(devices.device(i).info.bdf.value());
   }
   if (devices.empty()) text.text(" none");
+  if (partition.domain().iommu() != nullptr) text.text(", with an IOMMU of its own");
   m.console.line(port::Severity::kInfo, text.view());
 }
 

@@ -6,7 +6,9 @@
 namespace penstock {
 namespace {
 
-constexpr char kEscape = 0x14;  // Ctrl-T, then a domain's digit: who gets what is typed
+// Ctrl-T, then a domain's digit: who gets what is typed; or a command of the operator's.
+constexpr char kEscape = 0x14;
+constexpr char kAuditCommand = 'a';
 
 [[noreturn]] void idle_loop(void* argument) {
   auto& cpu = *static_cast<arch::Cpu*>(argument);
@@ -21,6 +23,7 @@ void console_input(Machine& machine) {
   for (int c = machine.console.receive(); c >= 0; c = machine.console.receive()) {
     if (machine.input_command) {
       machine.input_command = false;
+      if (c == kAuditCommand) machine.report_audit();
       const auto index = static_cast<unsigned>(c - '0');
       if (index < machine.manifest.domains.size()) machine.input_focus = index;
     } else if (c == kEscape) {
@@ -106,6 +109,7 @@ assign::Hardware Machine::hardware() {
 
 void Machine::stop(std::string_view why) {
   console.line(port::Severity::kError, why);
+  report_audit();
   console.event("end", "{\"ok\":false}");
   psci.system_off();
   for (;;) arch::wait_for_interrupt();
@@ -114,6 +118,7 @@ void Machine::stop(std::string_view why) {
 void Machine::domain_ended() {
   if (domains_alive.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   report_memory();
+  report_audit();
   console.event("end", "{}");
   psci.system_off();
   console.line(port::Severity::kWarning,

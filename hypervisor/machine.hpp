@@ -11,6 +11,7 @@
 #include "core/assign/routes.hpp"
 #include "core/iommu/smmuv3.hpp"
 #include "core/manifest/board.hpp"
+#include "core/manifest/boot_options.hpp"
 #include "core/manifest/manifest.hpp"
 #include "core/mem/page_pool.hpp"
 #include "core/mem/ram_map.hpp"
@@ -57,6 +58,7 @@ struct Machine {
 
   BootImage image{};
   manifest::Board board;
+  manifest::BootOptions options;
   manifest::Manifest manifest;
   std::span<const std::uint8_t> bundle;
 
@@ -118,6 +120,9 @@ struct Machine {
   void report_domain(Partition& partition, std::string_view state);
   void report_faults();
   void report_stray(HostLpi lpi, const assign::Route& route);
+  // audit.cpp: compares the hardware's state with the configuration and tells the result. This CPU
+  // holds no lock; guests may run; waits where a device is being reset.
+  void report_audit();
 };
 
 /// The one machine. Valid from the first line of penstock_boot() on.

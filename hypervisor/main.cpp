@@ -60,6 +60,7 @@ void start_machine(Machine& m, Hpa image, Hpa tree) {
   const auto board = manifest::parse_board(memory_at(tree, kLargestTree));
   if (!board) arch::panic("the board's device tree is unusable");
   m.board = *board;
+  m.options = manifest::boot_options(m.board.bootargs);
   if (m.board.uart) {
     arch::add_device_to_boot_map(m.board.uart->registers.base);
     m.console.attach(m.board.uart->registers.base.value());
@@ -164,6 +165,11 @@ void greet(Machine& m) {
       .dec(m.free_ram.free_bytes() / kMiB);
   text.text(" MiB for domains, image ").dec(m.image.image_bytes / kKiB).text(" KiB");
   m.console.line(port::Severity::kInfo, text.view());
+  if (m.options.unknown.empty()) return;
+  Text<200> unknown;
+  unknown.text("boot option \"").text(m.options.unknown.substr(0, 60));
+  unknown.text("\" is not known: there is viommu=on|off");
+  m.console.line(port::Severity::kWarning, unknown.view());
 }
 
 }  // namespace

@@ -54,6 +54,7 @@ class Partition final : public port::VcpuKick {
   [[noreturn]] void cpu_off(Vcpu& vcpu);
 
   void kick(VcpuIndex vcpu) override;
+  void send_event() override { arch::send_event(); }
 
   [[nodiscard]] State state() const { return state_.load(std::memory_order_acquire); }
   [[nodiscard]] vm::Domain& domain() { return *domain_; }

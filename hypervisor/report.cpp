@@ -4,6 +4,7 @@
 // another in one page are one event; of those and of forged messages the first of each device are
 // reported one by one, after that only every time the count has doubled, so that a flood costs a
 // handful of lines (H14, invariant 7).
+#include "core/assign/stage1.hpp"
 #include "core/base/text.hpp"
 #include "hypervisor/machine.hpp"
 
@@ -69,9 +70,19 @@ bool count_fault(assign::FaultCounts& counts, const iommu::Fault& fault) {
   return !same;
 }
 
+/// What a guest's own stage 1 stops is the guest's business.
+bool told_to_guest(Machine& m, const assign::Device& device, const iommu::Fault& fault) {
+  if (device.domain >= m.partition_count) return false;
+  viommu::VirtualIommu* iommu = m.partitions[device.domain]->domain().iommu();
+  return iommu != nullptr && assign::tell_guest(*iommu, device, fault);
+}
+
 void report_fault(Machine& m, const iommu::Fault& fault) {
   assign::Device* device = device_of(m, fault.stream);
-  if (device != nullptr) cut_off_if_flooding(m, *device);
+  if (device != nullptr) {
+    cut_off_if_flooding(m, *device);
+    if (told_to_guest(m, *device, fault)) return;
+  }
   assign::FaultCounts& faults = device != nullptr ? device->faults : m.unowned_faults;
   if (!count_fault(faults, fault) || !worth_a_line(faults.events)) return;
   Text<240> json;

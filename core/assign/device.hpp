@@ -29,6 +29,7 @@
 #include "core/port/config_space.hpp"
 #include "core/port/log.hpp"
 #include "core/port/mmio.hpp"
+#include "core/viommu/virtual_iommu.hpp"
 #include "core/vmsi/virtual_its.hpp"
 #include "core/vpci/function.hpp"
 
@@ -55,6 +56,9 @@ struct Owner {
   // doorbell too (S0.19).
   iommu::DmaContext dma;
   iommu::DmaContext dma_with_doorbell;
+  // The guest's own, if it has one. Its devices then always see the table with the doorbell: what
+  // they reach of it is up to the guest's stage 1, and one tag names all that is cached for it.
+  viommu::VirtualIommu* iommu = nullptr;
   vmsi::VirtualIts* its = nullptr;
   std::array<vpci::Window, 2> bar_windows{};
   Gpa doorbell_page;  // where the guest's devices send their messages
@@ -97,6 +101,7 @@ struct Device {
   unsigned vectors = 0;
   bool doorbell_open = false;
   std::array<CpuIndex, vpci::kMaxVectors> vector_cpu{};  // where the physical ITS sends event k
+  std::array<std::uint64_t, vpci::kMaxVectors> vector_address{};  // where descriptor k writes
   std::array<bool, hw::pci::kBarCount> bar_mapped{};
   std::uint64_t strays = 0;  // forged messages seen
   FaultCounts faults;        // accesses that the IOMMU stopped
@@ -105,6 +110,9 @@ struct Device {
 
   [[nodiscard]] GuestDeviceId guest_device_id() const {
     return GuestDeviceId(placement.guest.value());  // the guest's msi-map is the identity
+  }
+  [[nodiscard]] GuestStreamId guest_stream() const {
+    return GuestStreamId(placement.guest.value());  // and so is its iommu-map
   }
 };
 

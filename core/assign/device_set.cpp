@@ -99,6 +99,11 @@ bool DeviceSet::bar_write(Gpa at, unsigned size, std::uint64_t value) {
   return true;
 }
 
+void DeviceSet::visit(DevicesVisitor& visitor) {
+  const LockGuard guard(lock_);
+  visitor.devices({devices_.begin(), devices_.size()});
+}
+
 void DeviceSet::refresh(Device& device) {
   if (device.state == DeviceState::kAssigned && device.view.kind() != vpci::MsiKind::kNone) {
     follow_vectors(hw_, owner_, device, 0, device.view.vector_count());

@@ -18,6 +18,15 @@ namespace penstock::assign {
 
 inline constexpr std::size_t kMaxDevicesPerDomain = 32;
 
+class DevicesVisitor {
+ public:
+  /// Called under the set's lock; must not call back into the set.
+  virtual void devices(std::span<const Device* const> devices) = 0;
+
+ protected:
+  ~DevicesVisitor() = default;
+};
+
 class DeviceSet final : public vmsi::ItsListener {
  public:
   /// Both outlive the set. Boot.
@@ -41,6 +50,12 @@ class DeviceSet final : public vmsi::ItsListener {
   void device_changed(GuestDeviceId device) override EXCLUDES(lock_);
   void collections_changed() override EXCLUDES(lock_);
 
+  /// Shows the devices while nothing about them can change: no access of the guest, no change of
+  /// owner. Whoever looks at the hardware meanwhile sees what belongs to what is shown.
+  void visit(DevicesVisitor& visitor) EXCLUDES(lock_);
+
+  /// As init() got it.
+  [[nodiscard]] const Owner& owner() const { return owner_; }
   [[nodiscard]] bool empty() const { return devices_.empty(); }
   [[nodiscard]] std::size_t size() const { return devices_.size(); }
   [[nodiscard]] const Device& device(std::size_t i) const { return *devices_[i]; }

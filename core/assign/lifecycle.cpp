@@ -109,7 +109,7 @@ Status give_messages(const Hardware& hw, const Owner& owner, Device& device) {
     device.vectors = 0;
     return mapped;
   }
-  program_messages(hw, device);
+  program_messages(owner, device);
   return {};
 }
 
@@ -134,6 +134,18 @@ void open_doorbell(const Hardware& hw, const Owner& owner, Device& device) {
   if (moved) moved = hw.smmu->attach(device.stream, owner.dma_with_doorbell);
   if (!moved) say_of_guest(hw, owner, device, "cannot reach the ITS", moved.error());
   device.doorbell_open = moved.has_value();
+}
+
+/// Into the owner's stage 2, and under its stage 1 where it has one.
+Status attach_stream(const Hardware& hw, const Owner& owner, Device& device) {
+  if (owner.iommu == nullptr) return hw.smmu->attach(device.stream, owner.dma);
+  TRY(hw.smmu->attach(device.stream, owner.dma_with_doorbell));
+  device.doorbell_open = true;
+  const Status known = owner.iommu->attach(device.guest_stream(), device.stream);
+  if (known) return known;
+  device.doorbell_open = false;
+  (void)hw.smmu->block(device.stream);
+  return known;
 }
 
 }  // namespace
@@ -163,7 +175,7 @@ Status hand_over(const Hardware& hw, const Owner& owner, Device& device) {
   policy.extra = device.placement.extra;
   TRY(device.view.init(facts_of(device), policy));
   TRY(give_messages(hw, owner, device));
-  const Status attached = hw.smmu->attach(device.stream, owner.dma);
+  const Status attached = attach_stream(hw, owner, device);
   if (!attached) {
     take_messages(hw, owner, device);
     return attached;
@@ -178,6 +190,7 @@ Status take_back(const Hardware& hw, const Owner& owner, Device& device) {
   close_routes(hw, device);
   set_bus_master(device, false);
   apply(hw, owner, device, device.view.reset());
+  if (owner.iommu != nullptr) owner.iommu->detach(device.guest_stream());
   const Status blocked = hw.smmu->block(device.stream);
   pci::quiesce(*device.config, device.info);
   const Status was_reset = reset(hw, device);
@@ -201,7 +214,7 @@ Status take_back(const Hardware& hw, const Owner& owner, Device& device) {
 Status reset_in_place(const Hardware& hw, const Owner& owner, Device& device) {
   close_routes(hw, device);
   const Status was_reset = reset(hw, device);
-  program_messages(hw, device);
+  program_messages(owner, device);
   if (!was_reset) say_of_guest(hw, owner, device, "reset failed", was_reset.error());
   return was_reset;
 }

@@ -11,8 +11,15 @@ namespace msix_reg = hw::pci::msix;
 constexpr std::uint64_t kTranslaterInPage =
     0x40;  // GITS_TRANSLATER is at 0x0040 of its page (IHI 0069 12.18)
 
+/// As the guest's devices see it without a stage 1, and as stage 2 leads it to the physical one.
+std::uint64_t doorbell_of(const Owner& owner) {
+  return (owner.doorbell_page + kTranslaterInPage).value();
+}
+
+/// A vector that may go out. Behind a stage 1 any address may be the doorbell's.
 bool wanted(const Owner& owner, const vpci::VectorView& vector) {
-  return vector.in_use && vector.address == (owner.doorbell_page + kTranslaterInPage).value();
+  if (!vector.in_use) return false;
+  return owner.iommu != nullptr || vector.address == doorbell_of(owner);
 }
 
 port::Mmio& table_bar(Device& device) {
@@ -27,31 +34,50 @@ void mask_msix_entry(Device& device, unsigned k, bool masked) {
   table_bar(device).write32(entry_offset(device, k) + msix_reg::entry::kControl, masked ? 1 : 0);
 }
 
-void program_msix(const Hardware& hw, Device& device) {
-  const std::uint64_t doorbell = hw.its->doorbell_address();
+void write_msix_address(Device& device, unsigned k, std::uint64_t address) {
+  port::Mmio& bar = table_bar(device);
+  const std::uint64_t at = entry_offset(device, k);
+  bar.write32(at + msix_reg::entry::kAddressLow, static_cast<std::uint32_t>(address));
+  bar.write32(at + msix_reg::entry::kAddressHigh, static_cast<std::uint32_t>(address >> 32));
+  if (k < device.vectors) device.vector_address[k] = address;
+}
+
+/// Behind a stage 1 the entry follows the guest's address, masked while it changes.
+void follow_msix_address(const Owner& owner, Device& device, unsigned k, std::uint64_t address) {
+  if (owner.iommu == nullptr || device.vector_address[k] == address) return;
+  mask_msix_entry(device, k, true);
+  write_msix_address(device, k, address);
+}
+
+void program_msix(const Owner& owner, Device& device) {
   port::Mmio& bar = table_bar(device);
   const unsigned entries = device.view.msix_table().location().hw_vectors;
   for (unsigned k = 0; k < entries; ++k) {
     const std::uint64_t at = entry_offset(device, k);
     bar.write32(at + msix_reg::entry::kControl, 1);
-    bar.write32(at + msix_reg::entry::kAddressLow, static_cast<std::uint32_t>(doorbell));
-    bar.write32(at + msix_reg::entry::kAddressHigh, static_cast<std::uint32_t>(doorbell >> 32));
+    write_msix_address(device, k, doorbell_of(owner));
     // Entries that the guest cannot see stay masked; their event is one that only raises a stray.
     bar.write32(at + msix_reg::entry::kData, k < device.vectors ? k : device.vectors);
   }
 }
 
-void program_msi(const Hardware& hw, Device& device) {
-  const std::uint64_t doorbell = hw.its->doorbell_address();
+void write_msi_address(Device& device, std::uint64_t address) {
+  const unsigned base = device.view.msi_offset();
+  const std::uint32_t control = device.config->read(base + msi_reg::kControl, 2);
+  device.config->write(base + msi_reg::kAddressLow, 4, static_cast<std::uint32_t>(address));
+  if (get<msi_reg::control::Address64>(control) != 0) {
+    device.config->write(base + msi_reg::kAddressHigh, 4,
+                         static_cast<std::uint32_t>(address >> 32));
+  }
+  device.vector_address[0] = address;
+}
+
+void program_msi(const Owner& owner, Device& device) {
   const unsigned base = device.view.msi_offset();
   const std::uint32_t control = device.config->read(base + msi_reg::kControl, 2);
   const bool wide = get<msi_reg::control::Address64>(control) != 0;
   const auto layout = msi_reg::layout(wide, get<msi_reg::control::PerVectorMask>(control) != 0);
-  device.config->write(base + msi_reg::kAddressLow, 4, static_cast<std::uint32_t>(doorbell));
-  if (wide) {
-    device.config->write(base + msi_reg::kAddressHigh, 4,
-                         static_cast<std::uint32_t>(doorbell >> 32));
-  }
+  write_msi_address(device, doorbell_of(owner));
   device.config->write(base + layout.data, 2, 0);  // the device adds the vector's number
 }
 
@@ -105,14 +131,14 @@ void follow_route(const Hardware& hw, const Owner& owner, Device& device, unsign
 
 }  // namespace
 
-void program_messages(const Hardware& hw, Device& device) {
+void program_messages(const Owner& owner, Device& device) {
   if (device.view.msi_offset() != 0) {
     write_msi_control(device, false, 1);
-    program_msi(hw, device);
+    program_msi(owner, device);
   }
   if (device.view.msix_offset() != 0) {
     write_msix_control(device, false);
-    program_msix(hw, device);
+    program_msix(owner, device);
   }
 }
 
@@ -123,8 +149,13 @@ void follow_enable(const Hardware& hw, const Owner& owner, Device& device) {
   for (unsigned k = count; k < device.vectors; ++k) follow_route(hw, owner, device, k);
   if (device.view.msi_offset() != 0) {
     // Without mask bits a message may go out from the moment of enabling: only with an address that
-    // is ours to route.
+    // is ours to route, or the guest's own stage 1 to translate.
     const bool on = kind == vpci::MsiKind::kMsi && wanted(owner, device.view.vector(0));
+    const std::uint64_t address = device.view.vector(0).address;
+    if (on && owner.iommu != nullptr && device.vector_address[0] != address) {
+      write_msi_control(device, false, count);
+      write_msi_address(device, address);
+    }
     write_msi_control(device, on, count);
   }
   if (device.view.msix_offset() != 0) write_msix_control(device, kind == vpci::MsiKind::kMsix);
@@ -137,6 +168,7 @@ void follow_vectors(const Hardware& hw, const Owner& owner, Device& device, unsi
     follow_route(hw, owner, device, k);  // before the mask opens
     const vpci::VectorView vector = device.view.vector(k);
     if (kind == vpci::MsiKind::kMsix) {
+      if (vector.in_use) follow_msix_address(owner, device, k, vector.address);
       mask_msix_entry(device, k, vector.masked || !wanted(owner, vector));
     }
   }

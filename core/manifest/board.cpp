@@ -76,6 +76,15 @@ int find(const void* fdt, const char* compatible) {
   return node;
 }
 
+void read_bootargs(const void* fdt, Board& board) {
+  const int node = fdt_path_offset(fdt, "/chosen");
+  int length = 0;
+  const void* data = node < 0 ? nullptr : fdt_getprop(fdt, node, "bootargs", &length);
+  if (data == nullptr || length <= 1) return;
+  const std::string_view all{static_cast<const char*>(data), static_cast<std::size_t>(length)};
+  board.bootargs = all.substr(0, all.find('\0'));
+}
+
 void read_seed(const void* fdt, Board& board) {
   const int node = fdt_path_offset(fdt, "/chosen");
   int length = 0;
@@ -206,6 +215,7 @@ Result<Board> parse_board(std::span<const std::uint8_t> blob) {
   TRY(read_reserved(fdt, board));
   read_cpus(fdt, board);
   read_psci(fdt, board);
+  read_bootargs(fdt, board);
   read_seed(fdt, board);
   const int uart = find(fdt, "arm,pl011");
   if (uart >= 0) {

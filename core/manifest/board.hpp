@@ -76,6 +76,7 @@ struct Board {
   std::optional<SmmuBoard> smmu;
   std::optional<HostBridge> bridge;
   std::uint64_t tree_bytes = 0;
+  std::string_view bootargs;     // /chosen/bootargs: what the loader was told (boot_options.hpp)
   std::optional<Seed> rng_seed;  // /chosen/rng-seed: randomness from the loader, its first 32 bytes
 };
 

@@ -33,6 +33,19 @@ Status judge_memory(const DomainConfig& domain, const Board& board, Problem& pro
                 domain.memory_bytes);
 }
 
+Status judge_iommu(const DomainConfig& domain, const Board& board, Problem& problem) {
+  if (domain.iommu == IommuKind::kNone) return {};
+  if (domain.devices.empty()) {
+    return refuse(problem, Code::kBadManifest,
+                  "the domain has an iommu but no device: leave iommu out or give it a device");
+  }
+  if (!board.smmu) {
+    return refuse(problem, Code::kUnsupported,
+                  "the board has no SMMUv3 that could serve the domain's iommu: set it to none");
+  }
+  return {};
+}
+
 Status judge_devices(const DomainConfig& domain, const Board& board, Problem& problem) {
   if (domain.devices.empty()) return {};
   if (!board.bridge) {
@@ -76,6 +89,7 @@ Status judge(const Manifest& manifest, DomainId id, const Board& board, Problem&
     }
   }
   TRY(judge_memory(domain, board, problem));
+  TRY(judge_iommu(domain, board, problem));
   return judge_devices(domain, board, problem);
 }
 

@@ -79,6 +79,7 @@ class Reader {
   Status read_payloads(int node, DomainConfig& domain);
   Status read_blob(int node, const char* name, Blob& blob);
   Status read_policy(int node, DomainConfig& domain);
+  Status read_iommu(int node, DomainConfig& domain);
   Status read_after(int node, const char* name, AfterStop& out);
   Status read_devices(int node, DomainConfig& domain);
   Status read_device(int node, const DomainConfig& domain, DeviceConfig& device);
@@ -339,6 +340,16 @@ Status Reader::read_after(int node, const char* name, AfterStop& out) {
   return {};
 }
 
+Status Reader::read_iommu(int node, DomainConfig& domain) {
+  const Property p = property(node, tree::kIommu);
+  if (!p.present() || p.text() == tree::kIommuNone) return {};
+  if (p.text() != tree::kIommuSmmuv3) {
+    return refuse(Code::kBadManifest, "iommu must be none or smmuv3");
+  }
+  domain.iommu = IommuKind::kSmmuv3;
+  return {};
+}
+
 Status Reader::read_policy(int node, DomainConfig& domain) {
   const Property autostart = property(node, tree::kAutostart);
   if (autostart.present()) {
@@ -347,6 +358,7 @@ Status Reader::read_policy(int node, DomainConfig& domain) {
     }
     domain.autostart = autostart.cell(0) == 1;
   }
+  TRY(read_iommu(node, domain));
   TRY(read_after(node, tree::kOnReboot, domain.on_reboot));
   return read_after(node, tree::kOnCrash, domain.on_crash);
 }

@@ -76,6 +76,9 @@ struct DeviceConfig {
 
 enum class AfterStop : std::uint8_t { kStop, kRestart };
 
+/// The IOMMU that a domain's guest sees, to isolate its own devices from each other.
+enum class IommuKind : std::uint8_t { kNone, kSmmuv3 };
+
 struct DomainConfig {
   std::array<char, kMaxName + 1> name{};           // zero-terminated; letters, digits, '-', '_'
   StaticVector<CpuIndex, kMaxCpusPerDomain> cpus;  // physical; the n-th is virtual CPU n
@@ -88,6 +91,7 @@ struct DomainConfig {
   bool autostart = true;
   AfterStop on_reboot = AfterStop::kRestart;
   AfterStop on_crash = AfterStop::kStop;
+  IommuKind iommu = IommuKind::kNone;
 
   [[nodiscard]] std::string_view name_view() const { return {name.data()}; }
   [[nodiscard]] std::string_view cmdline_view() const { return cmdline; }

@@ -184,6 +184,16 @@ Status Gicv3::start_lpis(port::Mmio& frame, CpuIndex cpu, const LpiTables& table
   return {};
 }
 
+bool Gicv3::has_tables(port::Mmio& frame, CpuIndex cpu, const LpiTables& tables) {
+  return get<gicr::EnableLpis>(frame.read32(gicr::kCtlr)) != 0 &&
+         get<gicr::PropAddress>(frame.read64(gicr::kPropbaser)) ==
+             get<gicr::PropAddress>(tables.propbaser()) &&
+         get<gicr::PropIdBits>(frame.read64(gicr::kPropbaser)) ==
+             get<gicr::PropIdBits>(tables.propbaser()) &&
+         get<gicr::PendAddress>(frame.read64(gicr::kPendbaser)) ==
+             get<gicr::PendAddress>(tables.pendbaser(cpu));
+}
+
 Status Gicv3::enable_ppi(port::Mmio& frame, unsigned intid) {
   if (intid >= gic::kFirstSpiIntid) return fail(Code::kOutOfRange, intid);
   frame.write32(kSgiBase + gic::kIsenabler, bit_of(intid));

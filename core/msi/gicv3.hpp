@@ -47,6 +47,9 @@ class Gicv3 {
   /// What an ITS with PTA = 0 calls this redistributor: GICR_TYPER.Processor_Number.
   [[nodiscard]] static std::uint16_t processor_number(port::Mmio& frame);
 
+  /// For audits: LPIs are on at the redistributor behind `frame`, with the tables of `cpu`.
+  [[nodiscard]] static bool has_tables(port::Mmio& frame, CpuIndex cpu, const LpiTables& tables);
+
   /// SGI or PPI `intid` (0..31) of the CPU whose frame this is. kOutOfRange (arg: intid).
   /// disable_ppi() waits until no new one can be taken: kTimeout.
   Status enable_ppi(port::Mmio& frame, unsigned intid);

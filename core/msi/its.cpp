@@ -429,4 +429,27 @@ unsigned Its::lost_devices() {
   return count(Device::State::kLost);
 }
 
+void Its::audit(ItsVisitor& visitor) {
+  const LockGuard guard(lock_);
+  if (gits_ == nullptr) return;
+  const auto view_of = [](const Device& d) {
+    return ItsDeviceView{d.id, d.events, d.state == Device::State::kLost};
+  };
+  for (const Device& d : devices_) {
+    if (d.state != Device::State::kFree) visitor.device(view_of(d));
+  }
+  for (std::uint32_t i = 0; i < kLpiCount; ++i) {
+    const HostLpi lpi(kFirstLpi + i);
+    LpiView view{lpi, lpis_->enabled(lpi), lpis_->priority(lpi), std::nullopt};
+    if (owner_[i] != 0) view.device = view_of(devices_[owner_[i] - 1U]);
+    if (owner_[i] != 0 || view.enabled || view.priority != kPriority) visitor.lpi(view);
+  }
+}
+
+bool Its::intact() {
+  const LockGuard guard(lock_);
+  if (gits_ == nullptr) return true;
+  return get<gits::Enabled>(gits_->read32(gits::kCtlr)) != 0 && tables_.intact() && queue_.intact();
+}
+
 }  // namespace penstock::msi

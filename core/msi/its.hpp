@@ -29,6 +29,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "core/base/address.hpp"
 #include "core/base/ids.hpp"
@@ -52,6 +53,31 @@ struct DeviceEvents {
   unsigned vectors = 0;  // 1..kMaxVectors
   HostLpi first;         // of `vectors` consecutive LPIs: event n raises first + n
   HostLpi stray;         // outside that block: what every other event raises
+};
+
+/// What audits read back of one device that has a table at the ITS.
+struct ItsDeviceView {
+  DeviceId device;
+  DeviceEvents events;
+  bool lost = false;
+};
+/// An LPI that belongs to a device's table, or that the configuration table says anything about but
+/// "disabled".
+struct LpiView {
+  HostLpi lpi;
+  bool enabled = false;
+  std::uint8_t priority = 0;
+  std::optional<ItsDeviceView> device;
+};
+
+class ItsVisitor {
+ public:
+  /// Called under the ITS's lock; must not call back into it.
+  virtual void device(const ItsDeviceView& view) = 0;
+  virtual void lpi(const LpiView& view) = 0;
+
+ protected:
+  ~ItsVisitor() = default;
 };
 
 class Its {
@@ -115,6 +141,14 @@ class Its {
   /// Devices mapped now, and those lost to hardware errors.
   [[nodiscard]] unsigned devices() EXCLUDES(lock_);
   [[nodiscard]] unsigned lost_devices() EXCLUDES(lock_);
+
+  /// Every device that has a table, then every LPI worth a word, as one consistent state. Bounded
+  /// by kMaxDevices and kLpiCount.
+  void audit(ItsVisitor& visitor) EXCLUDES(lock_);
+  /// The ITS is on and has the tables and the command queue that it was given, their first level
+  /// included. Entries of devices, events and collections are in a form of its own and cannot be
+  /// read back. True before init().
+  [[nodiscard]] bool intact() EXCLUDES(lock_);
 
  private:
   // Values of cpu_ that are no CPU.

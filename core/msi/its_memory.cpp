@@ -12,7 +12,6 @@ namespace gic = hw::gic;
 namespace gits = hw::gic::gits;
 namespace level1 = hw::gic::its_tables::level1;
 
-constexpr unsigned kBasers = 8;
 constexpr std::uint64_t kMaxPages = 256;  // GITS_BASER<n>.Size has 8 bits
 constexpr std::uint64_t offset_of(unsigned n) {
   return gits::kBaser + 8ULL * n;
@@ -66,6 +65,7 @@ Status ItsMemory::init(port::Mmio& gits, port::PhysMem& memory, mem::PagePool& p
     }
   }
   if (!has_devices || !has_collections) return fail(Code::kUnsupported);
+  for (unsigned n = 0; n < kBasers; ++n) basers_[n] = gits.read64(offset_of(n));
   return {};
 }
 
@@ -153,9 +153,25 @@ Status ItsMemory::reserve(DeviceId device) {
   const Hpa page = TRY(pool_->take(devices_.page_bytes, devices_.page_bytes));
   // The page is zeroed and observable already; the entry must be before the MAPD that makes the ITS
   // read it.
-  store(entry, with<level1::Valid>(with<level1::Address>(0, page.value() >> 12), 1));
+  const auto linked = with<level1::Valid>(with<level1::Address>(0, page.value() >> 12), 1);
+  store(entry, linked);
   memory_->make_observable(at, level1::kEntryBytes);
+  level1_check_ ^= linked;
   return {};
+}
+
+bool ItsMemory::intact() const {
+  if (gits_ == nullptr) return true;
+  for (unsigned n = 0; n < kBasers; ++n) {
+    if (gits_->read64(offset_of(n)) != basers_[n]) return false;
+  }
+  if (!devices_.two_levels) return true;
+  const std::byte* table = memory_->map(devices_.base, devices_.bytes);
+  std::uint64_t check = 0;
+  for (std::uint64_t at = 0; at < devices_.bytes; at += level1::kEntryBytes) {
+    check ^= load(table + at);
+  }
+  return check == level1_check_;
 }
 
 }  // namespace penstock::msi

@@ -4,6 +4,7 @@
 // 2 stay once they are there. Not locked: its owner's lock.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "core/base/address.hpp"
@@ -29,7 +30,13 @@ class ItsMemory {
   /// Makes sure that `device` has an entry. kOutOfRange (arg: DeviceID), kNoMemory.
   Status reserve(DeviceId device);
 
+  /// For audits: GITS_BASER<n> and the first level of the device table say what was written there
+  /// last. What the ITS itself keeps behind them is implementation defined.
+  [[nodiscard]] bool intact() const;
+
  private:
+  static constexpr unsigned kBasers = 8;
+
   struct Table {
     std::uint64_t baser = 0;  // as GITS_BASER<n> reads back
     Hpa base;
@@ -49,7 +56,9 @@ class ItsMemory {
   port::PhysMem* memory_ = nullptr;
   mem::PagePool* pool_ = nullptr;
   Table devices_;
-  std::uint64_t device_count_ = 0;  // DeviceIDs 0 .. device_count_ - 1 can be used
+  std::array<std::uint64_t, kBasers> basers_{};  // as they read back when all was set up
+  std::uint64_t level1_check_ = 0;               // all entries of the first level, XORed
+  std::uint64_t device_count_ = 0;               // DeviceIDs 0 .. device_count_ - 1 can be used
 };
 
 }  // namespace penstock::msi

@@ -39,10 +39,15 @@ Status ItsQueue::init(port::Mmio& gits, port::PhysMem& memory, mem::PagePool& po
       get<gits::CbSize>(kept) != get<gits::CbSize>(base)) {
     return fail(Code::kUnsupported, kept);
   }
+  cbaser_ = kept;
   gits.write64(gits::kCwriter, 0);  // a write to GITS_CBASER has set GITS_CREADR to 0
   written_ = 0;
   published_ = 0;
   return {};
+}
+
+bool ItsQueue::intact() const {
+  return gits_ == nullptr || gits_->read64(gits::kCbaser) == cbaser_;
 }
 
 Status ItsQueue::push(const its_commands::Words& command) {

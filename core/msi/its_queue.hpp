@@ -38,6 +38,8 @@ class ItsQueue {
   Status flush();
 
   [[nodiscard]] bool dead() const { return dead_; }
+  /// For audits: GITS_CBASER says what init() left there.
+  [[nodiscard]] bool intact() const;
 
  private:
   void write_command(unsigned at, const its_commands::Words& command);
@@ -50,8 +52,9 @@ class ItsQueue {
   port::PhysMem* memory_ = nullptr;
   port::Clock* clock_ = nullptr;
   Hpa ring_;
-  unsigned written_ = 0;    // next slot to fill
-  unsigned published_ = 0;  // GITS_CWRITER, in commands; everything before is done
+  std::uint64_t cbaser_ = 0;  // as it reads back
+  unsigned written_ = 0;      // next slot to fill
+  unsigned published_ = 0;    // GITS_CWRITER, in commands; everything before is done
   bool dead_ = false;
   its_commands::Words filler_{};
 };

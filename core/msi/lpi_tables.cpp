@@ -72,4 +72,8 @@ bool LpiTables::enabled(HostLpi lpi) const {
   return get<gic::lpi_config::Enable>(std::to_integer<std::uint64_t>(*byte_of(lpi))) != 0;
 }
 
+std::uint8_t LpiTables::priority(HostLpi lpi) const {
+  return std::to_integer<std::uint8_t>(*byte_of(lpi)) & gic::lpi_config::Priority::kMask;
+}
+
 }  // namespace penstock::msi

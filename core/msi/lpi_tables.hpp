@@ -36,7 +36,9 @@ class LpiTables {
   /// Writes the configuration byte of `lpi` (contains(lpi)); redistributors follow only after INV
   /// or INVALL.
   void configure(HostLpi lpi, bool enabled, std::uint8_t priority);
+  /// The configuration byte as it stands in memory.
   [[nodiscard]] bool enabled(HostLpi lpi) const;
+  [[nodiscard]] std::uint8_t priority(HostLpi lpi) const;
   [[nodiscard]] static constexpr bool contains(HostLpi lpi) {
     return lpi.value() >= kFirstLpi && lpi.value() - kFirstLpi < kLpiCount;
   }

@@ -10,7 +10,7 @@
 
 namespace penstock::vm {
 
-enum class Region : std::uint8_t { kDistributor, kIts, kRedistributor, kUart, kEcam };
+enum class Region : std::uint8_t { kDistributor, kIts, kRedistributor, kUart, kIommu, kEcam };
 
 struct Window {
   Region region;
@@ -23,6 +23,7 @@ inline constexpr Gpa kGuestDistributor {0x0800'0000};  inline constexpr std::uin
 inline constexpr Gpa kGuestIts         {0x0808'0000};  inline constexpr std::uint64_t kGuestItsSize = 128 * kKiB;
 inline constexpr Gpa kGuestRedist      {0x080a'0000};  inline constexpr std::uint64_t kGuestRedistStride = 128 * kKiB;
 inline constexpr Gpa kGuestUart        {0x0900'0000};  inline constexpr std::uint64_t kGuestUartSize = 4 * kKiB;
+inline constexpr Gpa kGuestIommu       {0x0905'0000};  inline constexpr std::uint64_t kGuestIommuSize = 128 * kKiB;
 inline constexpr Gpa kGuestMmio32      {0x1000'0000};  inline constexpr std::uint64_t kGuestMmio32Size = 0x2eff'0000;
 inline constexpr Gpa kGuestRam         {0x4000'0000};
 inline constexpr Gpa kGuestEcam        {0x40'1000'0000}; inline constexpr std::uint64_t kGuestEcamSize = 256 * kMiB;
@@ -30,6 +31,7 @@ inline constexpr Gpa kGuestMmio64      {0x80'0000'0000}; inline constexpr std::u
 // clang-format on
 
 inline constexpr unsigned kGuestUartIntId = 33;
+inline constexpr unsigned kGuestIommuFirstIntId = 42;  // as many from here as the IOMMU's kind has
 /// Page that holds the virtual GITS_TRANSLATER: where the guest's devices send their messages.
 inline constexpr Gpa kGuestDoorbellPage{0x0809'0000};
 /// RAM ends below the ECAM window.
@@ -42,13 +44,14 @@ struct MmioTarget {
 
 /// The emulated region that holds the whole access; nothing for an access that crosses a region's
 /// end (H13).
-[[nodiscard]] constexpr std::optional<MmioTarget> find_region(Gpa at, unsigned size,
-                                                              unsigned vcpus) {
-  const std::array<Window, 5> windows = {{
+[[nodiscard]] constexpr std::optional<MmioTarget> find_region(Gpa at, unsigned size, unsigned vcpus,
+                                                              bool has_iommu) {
+  const std::array<Window, 6> windows = {{
       {Region::kDistributor, kGuestDistributor, kGuestDistributorSize},
       {Region::kIts, kGuestIts, kGuestItsSize},
       {Region::kRedistributor, kGuestRedist, kGuestRedistStride * vcpus},
       {Region::kUart, kGuestUart, kGuestUartSize},
+      {Region::kIommu, kGuestIommu, has_iommu ? kGuestIommuSize : 0},
       {Region::kEcam, kGuestEcam, kGuestEcamSize},
   }};
   for (const Window& window : windows) {

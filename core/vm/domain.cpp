@@ -41,12 +41,15 @@ Status Domain::init(const DomainParts& parts) {
   TRY(quota_.init(*parts.memory, parts.quota, parts.quota_bytes));
   TRY(cpu_table_.init(quota_, *parts.memory, *parts.cpu_tlb));
   TRY(cpu_table_.map(kGuestRam, parts.ram, parts.ram_bytes, mem::Stage2Attributes::ram()));
-  if (parts.dma_tlb != nullptr) TRY(build_dma_tables());
+  if (parts.doorbell_tlb != nullptr) TRY(build_dma_tables());
   TRY(ram_.add({kGuestRam, parts.ram, parts.ram_bytes}));
   std::array<std::uint64_t, vmsi::kMaxVcpus> affinities{};
   for (unsigned i = 0; i < parts.vcpus && i < affinities.size(); ++i) affinities[i] = i;
   TRY(gic_.init(parts.vcpus, affinities, ram_, *parts.kicks));
   TRY(its_.init(gic_, ram_, devices_));
+  if (parts.iommu != nullptr) {
+    parts.iommu->connect({kGuestIommu, GuestIntId(kGuestIommuFirstIntId), &ram_, &wires_});
+  }
   const LockGuard guard(uart_lock_);
   uart_.attach(*parts.console);
   return {};
@@ -54,8 +57,10 @@ Status Domain::init(const DomainParts& parts) {
 
 Status Domain::build_dma_tables() {
   const auto ram = mem::Stage2Attributes::dma_ram();
-  TRY(dma_table_.init(quota_, *parts_.memory, *parts_.dma_tlb));
-  TRY(dma_table_.map(kGuestRam, parts_.ram, parts_.ram_bytes, ram));
+  if (parts_.dma_tlb != nullptr) {
+    TRY(dma_table_.init(quota_, *parts_.memory, *parts_.dma_tlb));
+    TRY(dma_table_.map(kGuestRam, parts_.ram, parts_.ram_bytes, ram));
+  }
   TRY(dma_doorbell_table_.init(quota_, *parts_.memory, *parts_.doorbell_tlb));
   TRY(dma_doorbell_table_.map(kGuestRam, parts_.ram, parts_.ram_bytes, ram));
   return dma_doorbell_table_.map(kGuestDoorbellPage, parts_.doorbell_page, kPageSize,
@@ -78,6 +83,7 @@ Status Domain::place_tree(std::string_view command_line, Gpa initrd, std::uint64
   config.has_pci = !devices_.empty();
   config.initrd = initrd;
   config.initrd_bytes = initrd_bytes;
+  if (parts_.iommu != nullptr) config.iommu = parts_.iommu->description();
   if (randomness) {
     config.rng_seed.emplace();
     for (std::size_t i = 0; i < kSeedBytes; ++i) (*config.rng_seed)[i] = (*randomness)[i];
@@ -113,7 +119,7 @@ void Domain::update_uart_line() {
 
 std::optional<std::uint64_t> Domain::read(VcpuIndex from, Gpa at, unsigned size,
                                           port::ListRegisters& own, Exit& reason) {
-  const auto target = find_region(at, size, parts_.vcpus);
+  const auto target = find_region(at, size, parts_.vcpus, parts_.iommu != nullptr);
   if (!target) {
     reason = Exit::kBar;
     return devices_.bar_read(at, size);
@@ -138,6 +144,7 @@ std::optional<std::uint64_t> Domain::read(VcpuIndex from, Gpa at, unsigned size,
       update_uart_line();
       return value;
     }
+    case Region::kIommu: reason = Exit::kIommu; return parts_.iommu->read(target->offset, size);
     case Region::kEcam:
       reason = Exit::kConfigSpace;
       return devices_.config_read(target->offset, size);
@@ -147,7 +154,7 @@ std::optional<std::uint64_t> Domain::read(VcpuIndex from, Gpa at, unsigned size,
 
 bool Domain::write(VcpuIndex from, Gpa at, unsigned size, std::uint64_t value,
                    port::ListRegisters& own, Exit& reason) {
-  const auto target = find_region(at, size, parts_.vcpus);
+  const auto target = find_region(at, size, parts_.vcpus, parts_.iommu != nullptr);
   if (!target) {
     reason = Exit::kBar;
     return devices_.bar_write(at, size, value);
@@ -172,6 +179,10 @@ bool Domain::write(VcpuIndex from, Gpa at, unsigned size, std::uint64_t value,
       update_uart_line();
       return true;
     }
+    case Region::kIommu:
+      reason = Exit::kIommu;
+      parts_.iommu->write(target->offset, size, value);
+      return true;
     case Region::kEcam:
       reason = Exit::kConfigSpace;
       devices_.config_write(target->offset, size, value);
@@ -188,6 +199,7 @@ void Domain::type(char c) {
 
 void Domain::stop() {
   devices_.take_all_back();
+  if (parts_.iommu != nullptr) parts_.iommu->reset();
   its_.reset();
   gic_.reset();
   const LockGuard guard(uart_lock_);

@@ -20,6 +20,7 @@
 #include "core/mem/guest_ram.hpp"
 #include "core/mem/page_pool.hpp"
 #include "core/mem/stage2_table.hpp"
+#include "core/viommu/virtual_iommu.hpp"
 #include "core/vm/address_map.hpp"
 #include "core/vm/exits.hpp"
 #include "core/vm/virtual_pl011.hpp"
@@ -41,9 +42,10 @@ struct DomainParts {
   port::PhysMem* memory = nullptr;
   port::Stage2Tlb* cpu_tlb = nullptr;
   // Absent for a domain without devices, which then has no DMA tables (S1.10).
-  port::Stage2Tlb* dma_tlb = nullptr;
+  port::Stage2Tlb* dma_tlb = nullptr;  // absent with an IOMMU of its own, too: one table does
   port::Stage2Tlb* doorbell_tlb = nullptr;
-  Hpa doorbell_page;  // the ITS's, machine-physical
+  viommu::VirtualIommu* iommu = nullptr;  // the guest's own, absent for most
+  Hpa doorbell_page;                      // the ITS's, machine-physical
   port::VcpuKick* kicks = nullptr;
   ConsoleSink* console = nullptr;
   port::Log* log = nullptr;
@@ -53,7 +55,7 @@ using Randomness = std::optional<std::array<std::uint8_t, 64>>;
 
 class Domain {
  public:
-  explicit Domain(port::PhysMem& memory) : ram_(memory) {}
+  explicit Domain(port::PhysMem& memory) : ram_(memory), wires_(*this) {}
   Domain(const Domain&) = delete;
   Domain& operator=(const Domain&) = delete;
 
@@ -82,6 +84,13 @@ class Domain {
   [[nodiscard]] bool is_ram(Gpa at, std::uint64_t size) const {
     return at >= kGuestRam && fits(at - kGuestRam, size, ram_bytes_);
   }
+  /// What traps have left to do, on any of the domain's CPUs before its guest runs on; a bounded
+  /// share. True: something is left, come again soon.
+  [[nodiscard]] bool work() {
+    if (parts_.iommu == nullptr || !parts_.iommu->has_work()) return false;
+    parts_.iommu->run();
+    return parts_.iommu->has_work();
+  }
   /// A character that a person typed for this domain.
   void type(char c);
 
@@ -101,8 +110,22 @@ class Domain {
   [[nodiscard]] mem::Stage2Table& dma_doorbell_table() { return dma_doorbell_table_; }
   [[nodiscard]] assign::DeviceSet& devices() { return devices_; }
   [[nodiscard]] mem::PagePool& quota() { return quota_; }
+  [[nodiscard]] viommu::VirtualIommu* iommu() const { return parts_.iommu; }
 
  private:
+  /// Edges of emulated devices' wired interrupts.
+  class Wires final : public port::IrqSink {
+   public:
+    explicit Wires(Domain& domain) : domain_(domain) {}
+    void pulse(GuestIntId intid) override {
+      domain_.gic_.set_spi_level(intid.value(), true);
+      domain_.gic_.set_spi_level(intid.value(), false);
+    }
+    void send_event() override { domain_.parts_.kicks->send_event(); }
+
+   private:
+    Domain& domain_;
+  };
   Status build_dma_tables();
   Status place(Gpa at, std::span<const std::uint8_t> bytes);
   Status place_tree(std::string_view command_line, Gpa initrd, std::uint64_t initrd_bytes,
@@ -118,6 +141,7 @@ class Domain {
   mem::Stage2Table dma_doorbell_table_;  // and with their interrupts on: RAM and the ITS's doorbell
                                          // page, write-only
   mem::GuestRam ram_;
+  Wires wires_;
   vmsi::VirtualGic gic_;
   vmsi::VirtualIts its_;
   assign::DeviceSet devices_;

@@ -16,6 +16,7 @@ enum class Exit : std::uint8_t {
   kDistributor,
   kRedistributor,
   kIts,
+  kIommu,
   kUart,
   kConfigSpace,
   kBar,
@@ -29,21 +30,14 @@ enum class Exit : std::uint8_t {
 };
 
 inline constexpr std::array<std::string_view, static_cast<std::size_t>(Exit::kCount)> kExitNames = {
-    "hypercall",
-    "system_register",
-    "id_register",
-    "sgi",
-    "distributor",
-    "redistributor",
-    "its",
-    "uart",
-    "config_space",
-    "bar",
-    "msi",
-    "timer",
-    "kick",
-    "maintenance",
-    "board_interrupt",
+    "hypercall",   "system_register",
+    "id_register", "sgi",
+    "distributor", "redistributor",
+    "its",         "iommu",
+    "uart",        "config_space",
+    "bar",         "msi",
+    "timer",       "kick",
+    "maintenance", "board_interrupt",
     "impossible"};
 
 /// Written by the vCPU's own CPU only; others may read a slightly old number.

@@ -12,10 +12,12 @@ namespace {
 constexpr std::uint32_t kGicHandle = 1;
 constexpr std::uint32_t kItsHandle = 2;
 constexpr std::uint32_t kClockHandle = 3;
+constexpr std::uint32_t kIommuHandle = 4;
 
 // interrupt specifiers (arm,gic-v3 binding)
 constexpr std::uint32_t kSpi = 0;
 constexpr std::uint32_t kPpi = 1;
+constexpr std::uint32_t kEdgeRising = 1;
 constexpr std::uint32_t kLevelHigh = 4;
 
 // PCI address space codes (IEEE 1275 PCI binding)
@@ -46,8 +48,11 @@ class Writer {
   template <typename... Cells>
   void cells(const char* name, Cells... values) {
     const std::uint32_t list[] = {static_cast<std::uint32_t>(values)...};
+    cell_list(name, list);
+  }
+  void cell_list(const char* name, std::span<const std::uint32_t> list) {
     void* place = nullptr;
-    note(fdt_property_placeholder(fdt_, name, static_cast<int>(sizeof(list)), &place));
+    note(fdt_property_placeholder(fdt_, name, static_cast<int>(list.size_bytes()), &place));
     if (error_ != 0) return;
     auto* bytes = static_cast<std::uint8_t*>(place);
     for (const std::uint32_t value : list) {
@@ -177,7 +182,31 @@ void uart(Writer& w) {
   w.end();
 }
 
-void host_bridge(Writer& w) {
+void iommu(Writer& w, const viommu::Description& description) {
+  Text<48> name;
+  name.text(description.node).ch('@').hex_digits(description.base.value(), 1).ch('\0');
+  w.begin(name.view().data());
+  w.text("compatible", description.compatible);
+  w.cells("reg", high(description.base.value()), low(description.base.value()),
+          high(description.size), low(description.size));
+  StaticVector<std::uint32_t, 12> interrupts;
+  Text<96> names;
+  for (const viommu::Interrupt& each : description.interrupts) {
+    for (const std::uint32_t cell : {kSpi, each.intid.value() - 32, kEdgeRising}) {
+      (void)interrupts.push_back(cell);
+    }
+    if (!names.view().empty()) names.ch('\0');
+    names.text(each.name);
+  }
+  w.cell_list("interrupts", {interrupts.begin(), interrupts.size()});
+  w.text("interrupt-names", names.view());
+  w.cells("#iommu-cells", description.iommu_cells);
+  if (description.coherent) w.flag("dma-coherent");
+  w.cells("phandle", kIommuHandle);
+  w.end();
+}
+
+void host_bridge(Writer& w, bool has_iommu) {
   w.begin("pcie@4010000000");
   w.text("compatible", "pci-host-ecam-generic");
   w.text("device_type", "pci");
@@ -193,6 +222,8 @@ void host_bridge(Writer& w) {
           high(kGuestMmio64.value()), low(kGuestMmio64.value()), high(kGuestMmio64Size),
           low(kGuestMmio64Size));
   w.cells("msi-map", 0, kItsHandle, 0, 0x10000);
+  // Requester IDs are the virtual stream IDs.
+  if (has_iommu) w.cells("iommu-map", 0, kIommuHandle, 0, 0x10000);
   w.end();
 }
 
@@ -212,7 +243,8 @@ Result<std::size_t> build_guest_tree(const GuestTreeConfig& config, std::span<st
   firmware(w);
   interrupt_controller(w, config);
   uart(w);
-  if (config.has_pci) host_bridge(w);
+  if (config.iommu) iommu(w, *config.iommu);
+  if (config.has_pci) host_bridge(w, config.iommu.has_value());
   w.end();
   return w.finish(out.size());
 }

@@ -12,6 +12,7 @@
 #include "core/base/chacha.hpp"
 #include "core/base/result.hpp"
 #include "core/base/static_vector.hpp"
+#include "core/viommu/description.hpp"
 
 namespace penstock::vm {
 
@@ -23,8 +24,9 @@ struct GuestTreeConfig {
   std::uint64_t initrd_bytes = 0;
   std::optional<Seed>
       rng_seed;  // this start's own; without it the guest must find its entropy itself
-  std::uint64_t kaslr_seed = 0;  // 0: none
-  bool has_pci = false;          // a domain without devices has no host bridge
+  std::uint64_t kaslr_seed = 0;              // 0: none
+  bool has_pci = false;                      // a domain without devices has no host bridge
+  std::optional<viommu::Description> iommu;  // in front of the host bridge
 };
 
 /// Writes the tree into `out` and returns its bytes. kNoMemory (arg: out.size()) when it does not

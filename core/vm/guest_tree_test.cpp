@@ -71,12 +71,12 @@ TEST(GuestTree, TooSmallABufferIsAnAnswer) {
 
 // Covers: H13
 TEST(AddressMap, RegionsAnswerWhollyOrNotAtAll) {
-  EXPECT_EQ(find_region(kGuestEcam + 4, 4, 2)->offset, 4u);
-  EXPECT_FALSE(find_region(kGuestEcam + (kGuestEcamSize - 4), 8, 2));
-  EXPECT_FALSE(find_region(kGuestIts + (kGuestItsSize - 1), 2, 2));
-  EXPECT_TRUE(find_region(kGuestRedist + (2 * kGuestRedistStride - 8), 8, 2));
-  EXPECT_FALSE(find_region(kGuestRedist + 2 * kGuestRedistStride, 4, 2));
-  EXPECT_FALSE(find_region(Gpa(~0ULL - 3), 8, 2));
+  EXPECT_EQ(find_region(kGuestEcam + 4, 4, 2, false)->offset, 4u);
+  EXPECT_FALSE(find_region(kGuestEcam + (kGuestEcamSize - 4), 8, 2, false));
+  EXPECT_FALSE(find_region(kGuestIts + (kGuestItsSize - 1), 2, 2, false));
+  EXPECT_TRUE(find_region(kGuestRedist + (2 * kGuestRedistStride - 8), 8, 2, false));
+  EXPECT_FALSE(find_region(kGuestRedist + 2 * kGuestRedistStride, 4, 2, false));
+  EXPECT_FALSE(find_region(Gpa(~0ULL - 3), 8, 2, false));
 }
 
 }  // namespace

@@ -105,6 +105,7 @@ void write_domain(TreeWriter& writer, const PlannedDomain& domain, std::size_t i
   writer.number(tree::kAutostart, domain.autostart ? 1 : 0);
   writer.text(tree::kOnReboot, domain.on_reboot);
   writer.text(tree::kOnCrash, domain.on_crash);
+  writer.text(tree::kIommu, domain.iommu);
   for (std::size_t i = 0; i < domain.devices.size(); ++i) {
     write_device(writer, domain.devices[i], i);
   }

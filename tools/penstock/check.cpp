@@ -79,6 +79,7 @@ void Checker::run() {
     planned.autostart = domain.autostart;
     planned.on_reboot = domain.on_reboot;
     planned.on_crash = domain.on_crash;
+    planned.iommu = domain.iommu.value;
     check_cpus(domain, planned);
     check_memory(domain, planned);
     check_payloads(domain, planned);

@@ -50,6 +50,7 @@ struct PlannedDomain {
   bool autostart = true;
   std::string on_reboot;
   std::string on_crash;
+  std::string iommu = "none";
   std::vector<PlannedDevice> devices;
 };
 

@@ -81,7 +81,7 @@ TEST_F(Check, UnknownKeys) {
             "    did you mean \"memory_base\"?\n"
             "c.toml:8:1: error: unknown key \"zzz\" in [domain]\n"
             "    known here: name, cpus, memory, memory_base, kernel, initrd, cmdline, autostart, "
-            "on_reboot, on_crash, device\n");
+            "on_reboot, on_crash, iommu, device\n");
 }
 
 TEST_F(Check, MissingKeysAndWrongTypes) {

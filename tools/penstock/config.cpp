@@ -88,6 +88,7 @@ DomainSpec read_domain(const TableReader& reader, Diagnostics& out) {
   if (const auto after = reader.choice("on_crash", {"restart", "stop"})) {
     domain.on_crash = after->value;
   }
+  if (const auto kind = reader.choice("iommu", {"none", "smmuv3"})) domain.iommu = *kind;
   for (const TableReader& device : reader.tables("device")) {
     domain.devices.push_back(read_device(device, out));
   }

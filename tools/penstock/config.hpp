@@ -54,6 +54,7 @@ struct DomainSpec {
   bool autostart = true;
   std::string on_reboot = "restart";
   std::string on_crash = "stop";
+  Located<std::string> iommu{"none", {}};
   std::vector<DeviceSpec> devices;
 };
 

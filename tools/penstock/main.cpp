@@ -277,12 +277,24 @@ bool take_input(const Options& options, RunRequest& request) {
   return false;
 }
 
+/// The last audit in a few words, empty without one.
+std::string audit_words(const json& report) {
+  const json& audits = report["audits"];
+  if (audits.empty()) return {};
+  const json& last = audits.back();
+  const auto number = [&last](const char* key) { return last.value(key, json("?")).dump(); };
+  return fmt::format("; audit {}: {} streams, {} mappings, {} LPIs",
+                     last.value("ok", json()) == true ? "ok" : "FAILED", number("streams"),
+                     number("mappings"), number("lpis"));
+}
+
 int finish_run(const Options& options, const RunResult& result, const fs::path& out) {
   if (options.json) {
     fmt::print("{}\n", to_text(result.report));
   } else {
-    fmt::print("{}: {} ({:.1f} s); {}\n", result.end == RunEnd::kOrderly ? "ok" : "FAILED",
-               result.why, result.report["seconds"].get<double>(), (out / "report.json").string());
+    fmt::print("{}: {} ({:.1f} s){}; {}\n", result.end == RunEnd::kOrderly ? "ok" : "FAILED",
+               result.why, result.report["seconds"].get<double>(), audit_words(result.report),
+               (out / "report.json").string());
   }
   switch (result.end) {
     case RunEnd::kOrderly: return kOk;

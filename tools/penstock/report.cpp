@@ -51,6 +51,7 @@ void RunReport::event(std::string_view name, const nlohmann::json& body) {
   events_.push_back(entry);
   if (name == "memory") penstock_.update(body);
   if (name == "blocked") blocked_.push_back(body);
+  if (name == "audit") take_audit(body);
   if (name == "device") merge_device(body);
   if (name == "domain") merge_domain(body);
   if (name == "end") ended_ = true;
@@ -59,6 +60,16 @@ void RunReport::event(std::string_view name, const nlohmann::json& body) {
     counts.erase("domain");
     exits_[text_of(body, "domain")] = counts;
   }
+}
+
+void RunReport::take_audit(const nlohmann::json& body) {
+  audits_.push_back(body);
+  const auto ok = body.find("ok");
+  if (violation_ || (ok != body.end() && *ok == true)) return;
+  const auto found = body.find("violations");
+  const bool told = found != body.end() && found->is_array() && !found->empty();
+  const nlohmann::json first = told ? found->front() : body;
+  violation_ = first.is_string() ? first.get<std::string>() : to_text(first);
 }
 
 nlohmann::json* RunReport::domain(const std::string& name) {
@@ -88,9 +99,9 @@ void RunReport::merge_device(const nlohmann::json& body) {
 
 nlohmann::json RunReport::finish(bool ok, const std::string& why, double seconds) const {
   return {
-      {"board", board_},     {"ok", ok},          {"why", why},          {"penstock", penstock_},
-      {"domains", domains_}, {"exits", exits_},   {"blocked", blocked_}, {"messages", messages_},
-      {"events", events_},   {"seconds", seconds}};
+      {"board", board_},       {"ok", ok},          {"why", why},          {"penstock", penstock_},
+      {"domains", domains_},   {"exits", exits_},   {"blocked", blocked_}, {"audits", audits_},
+      {"messages", messages_}, {"events", events_}, {"seconds", seconds}};
 }
 
 std::string to_text(const nlohmann::json& value) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -13,6 +14,7 @@ namespace penstock::tool {
 ///   blocked {"device", "domain", "target", "evidence"}   -> blocked[]
 ///   device  {"domain", "bdf", "interrupts", ...}         -> domains[].devices[]
 ///   domain  {"name", "state", ...}                       -> domains[]
+///   audit   {"ok", "streams", "violations": [], ...}     -> audits[]
 ///   end     {}                                           -> the hypervisor has switched the board
 ///   off
 /// All of them, and others, are kept in events[] in their order. Lines of a domain that start with
@@ -25,11 +27,14 @@ class RunReport {
   void line(std::string_view source, std::string_view text);
 
   [[nodiscard]] bool ended() const { return ended_; }
+  /// What an audit has found first; nothing when all were good.
+  [[nodiscard]] const std::optional<std::string>& violation() const { return violation_; }
   /// `ok` and `why` as the caller saw the board end.
   [[nodiscard]] nlohmann::json finish(bool ok, const std::string& why, double seconds) const;
 
  private:
   void event(std::string_view name, const nlohmann::json& body);
+  void take_audit(const nlohmann::json& body);
   void merge_device(const nlohmann::json& body);
   void merge_domain(const nlohmann::json& body);
   [[nodiscard]] nlohmann::json* domain(const std::string& name);
@@ -40,6 +45,8 @@ class RunReport {
   nlohmann::json exits_ = nlohmann::json::object();
   nlohmann::json blocked_ = nlohmann::json::array();
   nlohmann::json events_ = nlohmann::json::array();
+  nlohmann::json audits_ = nlohmann::json::array();
+  std::optional<std::string> violation_;
   nlohmann::json messages_ = nlohmann::json::array();  // warnings and errors of the hypervisor
   bool ended_ = false;
 };

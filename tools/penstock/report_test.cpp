@@ -45,6 +45,28 @@ TEST(Report, CollectsEvents) {
   EXPECT_EQ(j["seconds"], 1.5);
 }
 
+TEST(Report, CollectsAuditsAndTheFirstThingFound) {
+  RunReport report = make();
+  report.line("penstock",
+              "@ audit {\"ok\":true,\"streams\":2,\"mappings\":9,\"lpis\":3,\"violations\":[]}");
+  EXPECT_FALSE(report.violation());
+  report.line("penstock", "@ audit {\"ok\":false,\"violations\":[\"red: a\",\"red: b\"]}");
+  report.line("penstock", "@ audit {\"ok\":false,\"violations\":[\"blue: c\"]}");
+  EXPECT_EQ(report.violation(), "red: a");
+  const json j = report.finish(true, "", 0);
+  EXPECT_EQ(j["audits"].size(), 3U);
+  EXPECT_EQ(j["audits"][0]["mappings"], 9);
+}
+
+TEST(Report, AnAuditThatCannotBeReadIsNotGood) {
+  for (const char* line : {"@ audit {}", "@ audit {\"ok\":1}",
+                           "@ audit {\"ok\":", "@ audit {\"ok\":false,\"violations\":[7]}"}) {
+    RunReport report = make();
+    report.line("penstock", line);
+    EXPECT_TRUE(report.violation()) << line;
+  }
+}
+
 TEST(Report, CollectsResultsOfGuests) {
   RunReport report = make();
   report.line("store", "RESULT sha256 ok");

@@ -190,6 +190,9 @@ RunResult Runner::run() {
   if (!report_.ended()) {
     return conclude(RunEnd::kFailed, "the board went off before the hypervisor had ended");
   }
+  if (report_.violation()) {
+    return conclude(RunEnd::kFailed, "the audit found: " + printable(*report_.violation()));
+  }
   return conclude(RunEnd::kOrderly, "every domain is off");
 }
 

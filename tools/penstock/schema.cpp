@@ -24,6 +24,7 @@ constexpr std::array kConfigKeys = std::to_array<Key>({
   {"domain", "autostart", Type::kFlag, false, "Start it at boot; `true` by default"},
   {"domain", "on_reboot", Type::kText, false, "`restart` (default) or `stop`: what a reboot by the guest does"},
   {"domain", "on_crash", Type::kText, false, "`stop` (default) or `restart`: what the hypervisor does after it had to stop the domain"},
+  {"domain", "iommu", Type::kText, false, "`none` (default) or `smmuv3`: the IOMMU that the guest sees, to isolate its own devices from each other with its stock driver"},
   {"domain", "device", Type::kTables, false, "One physical PCI function each, up to 32"},
 
   {"domain.device", "host", Type::kText, true, "Where the function is on the board, `0000:01:00.0`"},

@@ -32,6 +32,10 @@ inline void complete_stores_for_cpus() {
 }
 
 /// Sleeps until an interrupt is pending, masked or not.
+inline void send_event() {
+  asm volatile("dsb ishst\n\tsev" ::: "memory");
+}
+
 inline void wait_for_interrupt() {
   asm volatile("dsb sy\n\twfi" ::: "memory");
 }

@@ -118,6 +118,8 @@ void handle_system_register(Vcpu& vcpu, GuestFrame& frame, std::uint64_t esr) {
 /// Work that a trap has left behind, on the vCPU's own time.
 void before_return(Vcpu& vcpu) {
   vm::Domain& domain = vcpu.partition->domain();
+  // The rest of long work: the guest gets its turn, and at its first instruction this CPU is back.
+  if (domain.work()) send_sgi(vcpu.cpu->affinity, kKickSgi);
   if (domain.gic().needs_delivery(vcpu.index)) {
     domain.gic().deliver(vcpu.index, vcpu.list_registers);
   }

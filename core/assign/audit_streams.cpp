@@ -1,0 +1,179 @@
+// Audit: the SMMU's stream table.
+#include "core/assign/audit_parts.hpp"
+
+namespace penstock::assign::audit_parts {
+namespace {
+
+namespace hw = penstock::hw::smmuv3;
+using Line = Text<AuditReport::kTextBytes>;
+using Mask = std::uint32_t;  // one bit per device of a domain
+static_assert(kMaxDevicesPerDomain <= 32);
+
+constexpr auto kStage2 = static_cast<std::uint8_t>(hw::SteConfig::kStage2);
+constexpr auto kNested = static_cast<std::uint8_t>(hw::SteConfig::kNested);
+
+bool is_vmid_of(const AuditedDomain& domain, Vmid vmid) {
+  return (domain.dma.table != nullptr && vmid == domain.dma.vmid) ||
+         (domain.with_doorbell.table != nullptr && vmid == domain.with_doorbell.vmid);
+}
+
+bool is_live(hw::Stage1Mode mode) {
+  return mode == hw::Stage1Mode::kBypass || mode == hw::Stage1Mode::kTranslate;
+}
+
+class StreamAudit final : public iommu::StreamVisitor {
+ public:
+  StreamAudit(const AuditedDomain& domain, Devices devices, Mask attached, AuditReport& report)
+      : domain_(domain), devices_(devices), attached_(attached), report_(report) {}
+
+  void stream(const iommu::StreamView& view) override {
+    for (std::size_t i = 0; i < devices_.size(); ++i) {
+      if (devices_[i]->stream != view.stream) continue;
+      seen_ |= Mask{1} << i;
+      ++report_.streams;
+      judge(*devices_[i], (attached_ >> i & 1) != 0, view);
+      return;
+    }
+    // Its VMIDs are only given to streams by this domain's own devices.
+    if (is_vmid_of(domain_, view.vmid))
+      complain(view.stream, "walks its tables, being none of its");
+  }
+  [[nodiscard]] Mask seen() const { return seen_; }
+
+ private:
+  void judge(const Device& device, bool attached, const iommu::StreamView& view) {
+    if (device.state != DeviceState::kAssigned) {
+      return complain(view.stream, "is let through, and its device is not assigned");
+    }
+    // Streams are attached under the devices' lock only, so one that was not is not.
+    if (!attached) return complain(view.stream, "is let through, and is not attached");
+    const AuditedDmaTable& table = device.doorbell_open ? domain_.with_doorbell : domain_.dma;
+    if (table.table == nullptr) return complain(view.stream, "is let through without a DMA table");
+    if (view.vmid != table.vmid) complain(view.stream, "has a VMID that is not its owner's");
+    if (view.root != table.table->root()) complain(view.stream, "walks a table not its owner's");
+    judge_stage1(view);
+  }
+  void judge_stage1(const iommu::StreamView& view) {
+    const hw::Stage1& wanted = view.wanted;
+    const bool nested = domain_.has_stage1 && wanted.mode == hw::Stage1Mode::kTranslate;
+    if (!is_live(wanted.mode)) return complain(view.stream, "does not abort, as stage 1 wants it");
+    if (view.config != (nested ? kNested : kStage2))
+      complain(view.stream, "has a wrong STE.Config");
+    if (!nested) return;
+    if (view.stage1_word0 != wanted.word0 || view.stage1_word1 != wanted.word1) {
+      complain(view.stream, "has other stage-1 fields than asked for");
+    }
+  }
+  void complain(StreamId stream, std::string_view what) {
+    Line line;
+    line.text(domain_.name).text(": stream ").hex(stream.value()).ch(' ').text(what);
+    report_.violation(line.view());
+  }
+
+  const AuditedDomain& domain_;
+  Devices devices_;
+  Mask attached_;
+  AuditReport& report_;
+  Mask seen_ = 0;
+};
+
+/// Which streams the hardware lets through, and nothing else.
+class SeenStreams final : public iommu::StreamVisitor {
+ public:
+  explicit SeenStreams(Devices devices) : devices_(devices) {}
+  void stream(const iommu::StreamView& view) override {
+    for (std::size_t i = 0; i < devices_.size(); ++i) {
+      if (devices_[i]->stream == view.stream) seen_ |= Mask{1} << i;
+    }
+  }
+  [[nodiscard]] Mask seen() const { return seen_; }
+
+ private:
+  Devices devices_;
+  Mask seen_ = 0;
+};
+
+Mask attached(const iommu::Smmu& smmu, Devices devices) {
+  Mask mask = 0;
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    if (smmu.owner(devices[i]->stream).has_value()) mask |= Mask{1} << i;
+  }
+  return mask;
+}
+
+/// Streams whose stage 1 does not ask for an abort. Without a stage 1 that is every attached one.
+Mask live(const iommu::Smmu& smmu, Devices devices) {
+  Mask mask = 0;
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    const auto stage1 = smmu.stage1(devices[i]->stream);
+    if (stage1.has_value() && is_live(stage1->mode)) mask |= Mask{1} << i;
+  }
+  return mask;
+}
+
+/// An assigned device has its entry, unless it was cut off or its guest's stage 1 aborts it.
+/// Cutting off needs no lock of the devices, but is never undone without: who is attached after the
+/// look was so all the time. A guest's stage 1 may go forth and back between two looks, hence
+/// several.
+void check_missing(const iommu::Smmu& smmu, const AuditedDomain& domain, Devices devices, Mask seen,
+                   AuditReport& report) {
+  Mask missing = live(smmu, devices) & ~seen;
+  for (unsigned look = 1; missing != 0 && domain.has_stage1 && look < kLooks; ++look) {
+    const Mask before = live(smmu, devices);
+    SeenStreams again(devices);
+    smmu.audit(again);
+    missing &= before & ~again.seen() & live(smmu, devices);
+  }
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    const Device& device = *devices[i];
+    const bool is_missing = device.state == DeviceState::kAssigned && (missing >> i & 1) != 0;
+    const bool left_attached =
+        device.state != DeviceState::kAssigned && smmu.owner(device.stream).has_value();
+    if (!is_missing && !left_attached) continue;
+    Line line;
+    line.text(domain.name).text(": stream ").hex(device.stream.value());
+    line.text(is_missing ? " aborts, and should not" : " is attached, and not assigned");
+    report.violation(line.view());
+  }
+}
+
+/// Streams of no device that any domain has.
+class NobodysStreams final : public iommu::StreamVisitor {
+ public:
+  NobodysStreams(const AuditInput& input, AuditReport& report) : input_(input), report_(report) {}
+  void stream(const iommu::StreamView& view) override {
+    if (has_owner(view.stream)) return;
+    ++report_.streams;
+    Line line;
+    line.text("stream ").hex(view.stream.value()).text(" of no domain's device is let through");
+    report_.violation(line.view());
+  }
+
+ private:
+  [[nodiscard]] bool has_owner(StreamId stream) const {
+    for (const AuditedDomain& domain : input_.domains) {
+      for (std::size_t i = 0; i < domain.devices->size(); ++i) {
+        if (domain.devices->device(i).stream == stream) return true;
+      }
+    }
+    return false;
+  }
+  const AuditInput& input_;
+  AuditReport& report_;
+};
+
+}  // namespace
+
+void check_streams(const iommu::Smmu& smmu, const AuditedDomain& domain, Devices devices,
+                   AuditReport& report) {
+  StreamAudit look(domain, devices, attached(smmu, devices), report);
+  smmu.audit(look);
+  check_missing(smmu, domain, devices, look.seen(), report);
+}
+
+void check_nobodys_streams(const AuditInput& input, AuditReport& report) {
+  NobodysStreams look(input, report);
+  input.hw.smmu->audit(look);
+}
+
+}  // namespace penstock::assign::audit_parts

@@ -1,0 +1,17 @@
+// What a person tells the hypervisor at boot, beside its bundle: words in the board's bootargs.
+#pragma once
+
+#include <string_view>
+
+namespace penstock::manifest {
+
+struct BootOptions {
+  bool viommu = true;        // false: domains that are to have an IOMMU of their own are refused
+  std::string_view unknown;  // the first word that is none of the options, empty when there is none
+};
+
+/// Reads `viommu=on` or `viommu=off` (also 1, 0, true, false, yes, no). Words are separated by
+/// spaces; of an option that is given twice the last one counts. Any text gives an answer.
+[[nodiscard]] BootOptions boot_options(std::string_view bootargs);
+
+}  // namespace penstock::manifest

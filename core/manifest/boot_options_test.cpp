@@ -1,0 +1,28 @@
+#include "core/manifest/boot_options.hpp"
+
+#include <gtest/gtest.h>
+
+namespace penstock::manifest {
+namespace {
+
+// Covers: S2.13
+TEST(BootOptions, ViommuIsOnUnlessSwitchedOff) {
+  EXPECT_TRUE(boot_options("").viommu);
+  EXPECT_TRUE(boot_options("viommu=on").viommu);
+  EXPECT_FALSE(boot_options("viommu=off").viommu);
+  EXPECT_FALSE(boot_options("  viommu=no  ").viommu);
+  EXPECT_TRUE(boot_options("viommu=0 viommu=1").viommu);
+  EXPECT_TRUE(boot_options("viommu=off viommu=true").unknown.empty());
+}
+
+// Covers: S2.13
+TEST(BootOptions, FirstWordThatIsNoneIsNamed) {
+  EXPECT_EQ(boot_options("viommu=maybe quiet").unknown, "viommu=maybe");
+  EXPECT_TRUE(boot_options("viommu=maybe").viommu);
+  EXPECT_EQ(boot_options("console=ttyAMA0 viommu=off").unknown, "console=ttyAMA0");
+  EXPECT_FALSE(boot_options("console=ttyAMA0 viommu=off").viommu);
+  EXPECT_EQ(boot_options("viommu").unknown, "viommu");
+}
+
+}  // namespace
+}  // namespace penstock::manifest

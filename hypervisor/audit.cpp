@@ -1,0 +1,113 @@
+// `@ audit`: what the hardware holds against what the configuration says (core/assign/audit.hpp),
+// on the CPU that takes the console's interrupt when the operator asks, and before the board goes
+// off.
+#include "core/assign/audit.hpp"
+
+#include "hypervisor/machine.hpp"
+
+namespace penstock {
+namespace {
+
+using Forbidden = StaticVector<assign::ForbiddenRange, 16>;
+
+void forbid(Forbidden& all, Hpa start, std::uint64_t size, std::string_view what) {
+  if (size != 0) (void)all.push_back({start, size, what});  // sized for all below
+}
+
+/// Nothing of this is ever a guest's (S2.27). The ITS's doorbell page is the one exception, which
+/// the audit knows.
+Forbidden forbidden(const Machine& m) {
+  Forbidden all;
+  forbid(all, m.image.base, m.image.image_bytes + m.image.bundle_bytes, "maps the image");
+  forbid(all, m.pool_base, kPoolBytes, "maps the hypervisor's memory");
+  if (m.board.smmu) {
+    forbid(all, m.board.smmu->registers.base, m.board.smmu->registers.size, "maps the SMMU");
+  }
+  if (m.board.gic) {
+    const manifest::GicBoard& gic = *m.board.gic;
+    forbid(all, gic.distributor.base, gic.distributor.size, "maps the GIC's distributor");
+    for (const manifest::MemoryRange& range : gic.redistributors) {
+      forbid(all, range.base, range.size, "maps the GIC's redistributors");
+    }
+    if (gic.its) forbid(all, gic.its->base, msi::Its::kFrameBytes, "maps the ITS");
+  }
+  if (m.board.bridge) {
+    forbid(all, m.board.bridge->ecam.base, m.board.bridge->ecam.size, "maps the ECAM");
+  }
+  if (m.board.uart) {
+    forbid(all, m.board.uart->registers.base, m.board.uart->registers.size, "maps the UART");
+  }
+  return all;
+}
+
+const mem::Stage2Table* table_at(vm::Domain& domain, Hpa root) {
+  if (domain.dma_doorbell_table().root() == root) return &domain.dma_doorbell_table();
+  return &domain.dma_table();
+}
+
+/// Where the domain's RAM is: as configured, or where it was put at boot. One page is read from the
+/// CPU table for that; the rest of all its tables has to agree with it.
+Hpa ram_home(Partition& partition) {
+  if (partition.config().memory_base) return *partition.config().memory_base;
+  const auto first = partition.domain().cpu_table().translate(vm::kGuestRam);
+  return first ? first->hpa : Hpa();
+}
+
+assign::AuditedDomain describe(Partition& partition) {
+  vm::Domain& domain = partition.domain();
+  assign::AuditedDomain out;
+  out.id = domain.id();
+  out.name = partition.name();
+  out.devices = &domain.devices();
+  out.cpu_table = &domain.cpu_table();
+  out.ram = vm::kGuestRam;
+  out.ram_home = ram_home(partition);
+  out.ram_bytes = domain.ram_bytes();
+  out.doorbell_page = vm::kGuestDoorbellPage;
+  out.vcpus = partition.vcpu_count();
+  if (domain.devices().empty()) return out;  // it has no DMA tables
+  const assign::Owner& owner = domain.devices().owner();
+  out.dma = {table_at(domain, owner.dma.root), owner.dma.vmid};
+  out.with_doorbell = {table_at(domain, owner.dma_with_doorbell.root),
+                       owner.dma_with_doorbell.vmid};
+  out.has_stage1 = owner.iommu != nullptr;
+  return out;
+}
+
+/// What is neither a domain's nor the ITS's.
+void check_machine(Machine& m, assign::AuditReport& report) {
+  for (unsigned i = 0; i < m.cpu_count; ++i) {
+    const arch::Cpu& cpu = m.cpus[i];
+    if (!cpu.online.load(std::memory_order_acquire)) continue;
+    ports::HwMmio frame(cpu.redistributor);
+    if (!msi::Gicv3::has_tables(frame, cpu.index, m.lpi_tables)) {
+      report.violation("a redistributor has other LPI tables than at boot");
+    }
+  }
+  if (m.pool.bad_returns() != 0) report.violation("a page of the pool was given back twice");
+  for (unsigned i = 0; i < m.partition_count; ++i) {
+    if (m.partitions[i]->domain().quota().bad_returns() == 0) continue;
+    report.violation("a page of a domain's quota was given back twice");
+  }
+}
+
+}  // namespace
+
+void Machine::report_audit() {
+  const Forbidden ranges = forbidden(*this);
+  StaticVector<assign::AuditedDomain, kMaxDomains> domains;
+  for (unsigned i = 0; i < partition_count; ++i) {
+    (void)domains.push_back(describe(*partitions[i]));  // as many as there are partitions
+  }
+  assign::Hardware hw = hardware();
+  if (!has_smmu) hw.smmu = nullptr;
+  if (!has_its) hw.its = nullptr;
+  assign::AuditReport report;
+  assign::audit({hw, {domains.begin(), domains.size()}, {ranges.begin(), ranges.size()}}, report);
+  check_machine(*this, report);
+  Text<assign::AuditReport::kJsonBytes> json;
+  report.write_json(json);
+  console.event("audit", json.view());
+}
+
+}  // namespace penstock
