@@ -45,14 +45,6 @@ const mem::Stage2Table* table_at(vm::Domain& domain, Hpa root) {
   return &domain.dma_table();
 }
 
-/// Where the domain's RAM is: as configured, or where it was put at boot. One page is read from the
-/// CPU table for that; the rest of all its tables has to agree with it.
-Hpa ram_home(Partition& partition) {
-  if (partition.config().memory_base) return *partition.config().memory_base;
-  const auto first = partition.domain().cpu_table().translate(vm::kGuestRam);
-  return first ? first->hpa : Hpa();
-}
-
 assign::AuditedDomain describe(Partition& partition) {
   vm::Domain& domain = partition.domain();
   assign::AuditedDomain out;
@@ -61,7 +53,7 @@ assign::AuditedDomain describe(Partition& partition) {
   out.devices = &domain.devices();
   out.cpu_table = &domain.cpu_table();
   out.ram = vm::kGuestRam;
-  out.ram_home = ram_home(partition);
+  out.ram_home = domain.ram();
   out.ram_bytes = domain.ram_bytes();
   out.doorbell_page = vm::kGuestDoorbellPage;
   out.vcpus = partition.vcpu_count();

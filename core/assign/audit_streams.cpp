@@ -50,6 +50,7 @@ class StreamAudit final : public iommu::StreamVisitor {
     const AuditedDmaTable& table = device.doorbell_open ? domain_.with_doorbell : domain_.dma;
     if (table.table == nullptr) return complain(view.stream, "is let through without a DMA table");
     if (view.vmid != table.vmid) complain(view.stream, "has a VMID that is not its owner's");
+    if (!view.exact) complain(view.stream, "has bits that nobody asked for");
     if (view.root != table.table->root()) complain(view.stream, "walks a table not its owner's");
     judge_stage1(view);
   }

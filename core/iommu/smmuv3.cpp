@@ -250,7 +250,7 @@ void Smmu::audit(StreamVisitor& visitor) const {
     const std::size_t at = lower_bound(*id);
     const bool known = at < streams_.size() && streams_[at].id == *id;
     visitor.stream({*id, entry.vmid, entry.root, entry.config, entry.stage1_word0,
-                    entry.stage1_word1, known ? streams_[at].stage1 : hw::Stage1{}});
+                    entry.stage1_word1, known ? streams_[at].stage1 : hw::Stage1{}, entry.exact});
   }
 }
 

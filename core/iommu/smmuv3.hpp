@@ -64,6 +64,7 @@ struct StreamView {
   std::uint64_t stage1_word0 = 0;  // a guest's fields of a nested entry
   std::uint64_t stage1_word1 = 0;
   hw::smmuv3::Stage1 wanted;  // what configure() was asked for last
+  bool exact = false;         // no bit of the entry is other than the driver writes it
 };
 
 class StreamVisitor {

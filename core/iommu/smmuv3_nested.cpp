@@ -122,7 +122,9 @@ Status Smmu::start_stage1(const Stream& stream, const hw::Stage1& wanted) {
   }
   const hw::Command forget[] = {hw::cfgi_ste(stream.id, true),
                                 hw::tlbi_nh_all(stream.vmid.value_or(Vmid()))};
-  return commands_.issue(forget);
+  if (Status ok = commands_.issue(forget); !ok) return ok;
+  if (!nested && fields != 0) table_.write_stage1_fields(stream.id, 0);  // not in use any more
+  return {};
 }
 
 // --- A guest's own invalidations

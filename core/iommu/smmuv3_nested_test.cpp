@@ -238,6 +238,7 @@ TEST_F(Nested, AStreamWhoseConfigurationIsNotConfirmedAborts) {
     std::array<Command, 1> batch = {{{0x10, 0}}};
     EXPECT_EQ(smmu.forward(kVmid, batch).error().code, Code::kTimeout);
     hw.stop_commands(false);
+    hw.write32(0x98, hw.read32(0x98));  // it goes on
     ASSERT_TRUE(smmu.configure(kNvme, kBypass));
     EXPECT_TRUE(passes(kNvme));
   }

@@ -79,14 +79,16 @@ class Host final : public Stage1Host {
   Status configure(StreamId stream, const Stage1& wanted) override {
     ++calls;
     if (on_call) on_call();
+    if (on_configure) on_configure(stream, wanted);
     if (Status status = answer(); !status) return status;
-    configured.push_back({stream, wanted});
+    if (remembers) configured.push_back({stream, wanted});
     now[stream.value()] = wanted;
     return {};
   }
   Status forward(std::span<Command> batch) override {
     ++calls;
     if (on_call) on_call();
+    if (on_forward) on_forward(batch);
     if (Status status = answer(); !status) return status;
     ++batches;
     commands += batch.size();
@@ -109,6 +111,8 @@ class Host final : public Stage1Host {
   std::size_t largest = 0;  // batch
   bool remembers = true;
   std::function<void()> on_call;
+  std::function<void(StreamId, const Stage1&)> on_configure;
+  std::function<void(std::span<const Command>)> on_forward;
   unsigned busy = 0;    // this many calls find another guest at it
   Error broken_with{};  // all calls
 

@@ -102,6 +102,7 @@ class Domain {
   [[nodiscard]] DomainId id() const { return parts_.id; }
   [[nodiscard]] std::string_view name() const { return parts_.name; }
   [[nodiscard]] Vmid vmid() const { return parts_.vmid; }
+  [[nodiscard]] Hpa ram() const { return parts_.ram; }
   [[nodiscard]] std::uint64_t ram_bytes() const { return ram_bytes_; }
   [[nodiscard]] vmsi::VirtualGic& gic() { return gic_; }
   [[nodiscard]] vmsi::VirtualIts& its() { return its_; }

@@ -139,6 +139,23 @@ void StreamTable::clear_unused_words(StreamId stream) {
   memory_->make_observable(at, hw::kSteBytes);
 }
 
+/// Bits that no field of the view shows: an entry that translates has all its words as written
+/// here; of one that aborts only word 0 counts.
+bool StreamTable::is_exact(Hpa entry, const SteView& view) const {
+  if (!view.valid) return load(entry) == 0;
+  if (view.config == static_cast<std::uint8_t>(hw::SteConfig::kAbort)) {
+    return load(entry) == word0(hw::SteConfig::kAbort);
+  }
+  const bool nested = view.config == static_cast<std::uint8_t>(hw::SteConfig::kNested);
+  const auto config = nested ? hw::SteConfig::kNested : hw::SteConfig::kStage2;
+  bool same = load(entry) == (word0(config) | (nested ? view.stage1_word0 : 0)) &&
+              load(entry + 8) == (word1(features_) | (nested ? view.stage1_word1 : 0)) &&
+              load(entry + 16) == word2(view.vmid, features_) &&
+              load(entry + 24) == (view.root.value() & hw::ste3::S2TTB::kMask);
+  for (std::uint64_t i = 4; i < hw::kSteWords; ++i) same = same && load(entry + i * 8) == 0;
+  return same;
+}
+
 std::optional<SteView> StreamTable::view(StreamId stream) const {
   const std::optional<Hpa> at = entry(stream);
   if (!at.has_value()) return std::nullopt;
@@ -150,6 +167,7 @@ std::optional<SteView> StreamTable::view(StreamId stream) const {
   view.root = Hpa(load(*at + 24) & hw::ste3::S2TTB::kMask);
   view.stage1_word0 = first & hw::kStage1Word0;
   view.stage1_word1 = load(*at + 8) & hw::kStage1Word1;
+  view.exact = is_exact(*at, view);
   return view;
 }
 

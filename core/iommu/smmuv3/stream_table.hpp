@@ -42,6 +42,7 @@ struct SteView {
   Hpa root;
   std::uint64_t stage1_word0 = 0;  // within hw::smmuv3::kStage1Word0, as it stands
   std::uint64_t stage1_word1 = 0;  // within hw::smmuv3::kStage1Word1, as it stands
+  bool exact = false;  // every other bit is what this class writes for such an entry
 };
 
 class StreamTable {
@@ -83,6 +84,7 @@ class StreamTable {
  private:
   [[nodiscard]] std::optional<Hpa> entry(StreamId stream) const;
   [[nodiscard]] std::uint64_t load(Hpa word) const;
+  [[nodiscard]] bool is_exact(Hpa entry, const SteView& view) const;
   void store(Hpa word, std::uint64_t value);
   void write_word(StreamId stream, unsigned word, std::uint64_t value);
 

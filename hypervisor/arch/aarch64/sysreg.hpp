@@ -31,11 +31,12 @@ inline void complete_stores_for_cpus() {
   asm volatile("dsb ishst" ::: "memory");
 }
 
-/// Sleeps until an interrupt is pending, masked or not.
+/// CPUs that wait in WFE go on, and see what was stored before.
 inline void send_event() {
   asm volatile("dsb ishst\n\tsev" ::: "memory");
 }
 
+/// Sleeps until an interrupt is pending, masked or not.
 inline void wait_for_interrupt() {
   asm volatile("dsb sy\n\twfi" ::: "memory");
 }
