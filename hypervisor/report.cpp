@@ -77,6 +77,12 @@ bool told_to_guest(Machine& m, const assign::Device& device, const iommu::Fault&
   return iommu != nullptr && assign::tell_guest(*iommu, device, fault);
 }
 
+/// Where the access would have gone: behind a guest's own stage 1, what that made of the address.
+std::uint64_t target_of(const iommu::Fault& fault) {
+  if (!fault.stage2) return fault.address.value();
+  return fault.ipa.value() | (fault.address.value() & (kPageSize - 1));
+}
+
 void report_fault(Machine& m, const iommu::Fault& fault) {
   assign::Device* device = device_of(m, fault.stream);
   if (device != nullptr) {
@@ -93,8 +99,11 @@ void report_fault(Machine& m, const iommu::Fault& fault) {
     json.text("stream ").hex(fault.stream.value());
   }
   json.text("\",\"domain\":\"").text(owner_name(m, device)).text("\",\"target\":\"");
-  json.hex(fault.address.value()).text("\",\"evidence\":\"SMMU ").text(iommu::name(fault.kind));
+  json.hex(target_of(fault)).text("\",\"evidence\":\"SMMU ").text(iommu::name(fault.kind));
   json.text(fault.write ? " on a write" : " on a read").text(fault.stage2 ? ", stage 2" : "");
+  if (target_of(fault) != fault.address.value()) {
+    json.text(", device address ").hex(fault.address.value());
+  }
   json.text("\",\"count\":").dec(faults.total).text("}");
   m.console.event("blocked", json.view());
 }

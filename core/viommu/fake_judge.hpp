@@ -32,8 +32,8 @@ class Choices {
   std::size_t at_ = 0;
 };
 
-/// Judges all that the host of `guest` hears: attached streams and no others, stage 1's fields and no
-/// others, invalidations of stage 1 and no others.
+/// Judges all that the host of `guest` hears: attached streams and no others, stage 1's fields and
+/// no others, invalidations of stage 1 and no others.
 class Judge {
  public:
   explicit Judge(Guest& guest) : guest_(guest) {

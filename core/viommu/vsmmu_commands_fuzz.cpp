@@ -12,8 +12,8 @@ using namespace penstock::viommu;  // NOLINT(google-build-using-namespace)
 namespace {
 
 constexpr std::uint32_t kStreams[] = {0, 8, 9, 0xff};
-constexpr std::uint8_t kOpcodes[] = {0x01, 0x03, 0x04, 0x05, 0x06, 0x10, 0x11,
-                                     0x12, 0x13, 0x30, 0x46, 0x46};
+constexpr std::uint8_t kOpcodes[] = {0x01, 0x03, 0x04, 0x05, 0x06, 0x10,
+                                     0x11, 0x12, 0x13, 0x30, 0x46, 0x46};
 
 /// Mostly commands that exist, for streams that do; now and then anything.
 fake::Command command_of(fake::Choices& in) {
@@ -38,9 +38,7 @@ struct Run {
         judge.bounded([this] { guest.produce(); });
         return;
       case 1: judge.run(); return;
-      case 2:
-        judge.bounded([this] { guest.set(fake::kCmdqProd, in.take(3)); });
-        return;
+      case 2: judge.bounded([this] { guest.set(fake::kCmdqProd, in.take(3)); }); return;
       case 3: guest.host.busy = static_cast<unsigned>(in.below(8)); return;
       case 4: guest.host.broken_with = in.below(4) == 0 ? fail(Code::kTimeout) : Error{}; return;
       case 5: guest.put_entry(kStreams[in.below(4)], in.take(5), in.take(2)); return;
@@ -51,9 +49,7 @@ struct Run {
         judge.bounded([&] { guest.set(fake::kGerrorN, seen); });
         return;
       }
-      default:
-        judge.bounded([this] { guest.set(fake::kCr0, in.take(1)); });
-        return;
+      default: judge.bounded([this] { guest.set(fake::kCr0, in.take(1)); }); return;
     }
   }
   void finish() {

@@ -50,11 +50,10 @@ void step(fake::Choices& in, fake::Guest& guest, fake::Judge& judge) {
   switch (in.below(8)) {
     case 0:
     case 1:
-    case 2:
-      judge.bounded([&] { guest.set(offset_of(in), value_of(in), size); });
-      return;
+    case 2: judge.bounded([&] { guest.set(offset_of(in), value_of(in), size); }); return;
     case 3:
-      judge.bounded([&] { fake::require((guest.get(offset_of(in), size) & ~all_ones(size)) == 0); });
+      judge.bounded(
+          [&] { fake::require((guest.get(offset_of(in), size) & ~all_ones(size)) == 0); });
       return;
     case 4: {
       const StreamFault fault = fault_of(in);
@@ -66,8 +65,10 @@ void step(fake::Choices& in, fake::Guest& guest, fake::Judge& judge) {
     }
     case 5: judge.run(); return;
     case 6:
-      if (judge.is_attached(stream)) judge.detach(stream);
-      else judge.attach(stream);
+      if (judge.is_attached(stream))
+        judge.detach(stream);
+      else
+        judge.attach(stream);
       return;
     default: guest.host.busy = static_cast<unsigned>(in.below(8)); return;
   }

@@ -42,7 +42,7 @@ struct SteView {
   Hpa root;
   std::uint64_t stage1_word0 = 0;  // within hw::smmuv3::kStage1Word0, as it stands
   std::uint64_t stage1_word1 = 0;  // within hw::smmuv3::kStage1Word1, as it stands
-  bool exact = false;  // every other bit is what this class writes for such an entry
+  bool exact = false;              // every other bit is what this class writes for such an entry
 };
 
 class StreamTable {
