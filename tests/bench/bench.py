@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import guests
 import hotspots
+import iommu
 import measure
 import paths
 import workstation
@@ -223,7 +224,8 @@ def board_figures(effort: Effort) -> list[Figure]:
         say(f"  Penstock, {number + 1} of {effort.rounds}")
         ours.append(measure.Board(f"penstock-{number + 1}", devices, words).penstock())
     return [*reads(bare, ours), traps_per_interrupt(ours), *microcosts(bare, ours, effort.loops),
-            *config_reads(effort), *boot(bare, ours), *sizes(ours[-1])]
+            *config_reads(effort), *boot(bare, ours), *sizes(ours[-1]),
+            *iommu.figures(effort.rounds, effort.reads, effort.loops)]
 
 
 def main() -> int:

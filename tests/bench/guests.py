@@ -13,6 +13,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "target"))
 
+import hostile
 import initramfs
 import paths
 
@@ -49,6 +50,11 @@ def reads() -> Path:
         run([f"{CROSS}gcc", "-std=c11", "-D_GNU_SOURCE", "-static", "-O2", "-s", "-Wall", "-Wextra",
              "-Wconversion", "-Werror", source, "-o", out], OUT / "reads.log")
     return out
+
+
+def commands() -> Path:
+    """The bare program that drives a command queue, on the hostile guests' runtime."""
+    return hostile.build("commands", HERE / "guest")
 
 
 def module() -> Path:

@@ -28,6 +28,7 @@ IMAGE_LIMIT = 16 << 20
 
 READ_1, READ_32, LINUX_CONFIG, MESSAGE = 0x71, 0x72, 0x73, 0x75
 INIT, RAW_CONFIG, BAR, END = 0x76, 0x79, 0x7A, 0x7F
+MAP_4K, MAP_64K, COMMANDS = 0x77, 0x78, 0x7B
 BATCH = 500  # reads in one window at queue depth 32, as guest/bench.sh says
 
 
@@ -134,6 +135,8 @@ class Board:
     devices: list[Device]
     words: dict[str, str] = field(default_factory=dict)  # of the guest's command line
     profile: int = 0
+    iommu: bool = False  # one for the kernel: the board's own on bare metal, a virtual one in a domain
+    program: Path | None = None  # instead of Debian's kernel and the RAM disk
 
     @property
     def folder(self) -> Path:
@@ -146,7 +149,8 @@ class Board:
         return " ".join([CMDLINE, *[f"{key}={value}" for key, value in self.words.items()]])
 
     def bare(self) -> Run:
-        return self._run("virt,virtualization=on,gic-version=3", GUEST_MEMORY,
+        machine = "virt,virtualization=on,gic-version=3" + (",iommu=smmuv3" if self.iommu else "")
+        return self._run(machine, GUEST_MEMORY,
                          ["-kernel", paths.kernel_image(guests.KERNEL), "-initrd",
                           guests.OUT / "initrd.cpio", "-append", self.cmdline, "-no-reboot"], "")
 
@@ -186,8 +190,14 @@ class Board:
 
     def _configuration(self, board: Path) -> str:
         lines = [f'board = "{board}"', "", "[[domain]]", 'name = "bench"', "cpus = [0]",
-                 f'memory = "{GUEST_MEMORY}"', f'kernel = "{paths.kernel_image(guests.KERNEL)}"',
-                 f'initrd = "{guests.OUT / "initrd.cpio"}"', f'cmdline = "{self.cmdline}"']
+                 f'memory = "{GUEST_MEMORY}"']
+        if self.iommu:
+            lines.append('iommu = "smmuv3"')
+        if self.program is not None:
+            lines.append(f'kernel = "{self.program}"')
+        else:
+            lines += [f'kernel = "{paths.kernel_image(guests.KERNEL)}"',
+                      f'initrd = "{guests.OUT / "initrd.cpio"}"', f'cmdline = "{self.cmdline}"']
         for device in self.devices:
             lines += ["", "[[domain.device]]", f'host = "0000:00:{device.place}"',
                       f'guest = "00:{device.place}"']

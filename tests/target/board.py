@@ -8,14 +8,19 @@ Every wait has a deadline, and a missed one says what was waited for and what wa
 Processes are ended by their own process ids.
 """
 
+import contextlib
 import re
 import subprocess
 import threading
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import paths
 from console import Console
+
+AUDIT = b"\x14a"  # Ctrl-T, then the audit's letter: an operator's command to the hypervisor
+AUDIT_SECONDS = 60
 
 MACHINE = "virt,gic-version=3,iommu=smmuv3,virtualization=on"
 
@@ -46,6 +51,9 @@ def bare_command(kernel: Path, initrd: Path | None, cmdline: str,
 class Board:
     """One running board. Use as a context manager: leaving it ends what it started."""
 
+    # Every board that was started and whose audits nobody has judged yet (see conftest.py).
+    unjudged: ClassVar[list["Board"]] = []
+
     def __init__(self, command: list[str], log: Path, only: str | None = None,
                  follow: Path | None = None) -> None:
         """`log` gets all that the process prints. The console is what the process prints, or, with
@@ -57,6 +65,7 @@ class Board:
         self._changed = threading.Condition()
         self._started = time.monotonic()
         self._over = False
+        self._deaf = False  # it did not answer when it was asked for its last audit
         self._process: subprocess.Popen | None = None
         self._threads: list[threading.Thread] = []
 
@@ -76,6 +85,7 @@ class Board:
         self._started = time.monotonic()
         self._process = subprocess.Popen(self.command, stdin=subprocess.PIPE,
                                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        Board.unjudged.append(self)
         self._start(self._read_output)
         if self._follow is not None:
             self._start(self._read_followed)
@@ -186,11 +196,45 @@ class Board:
         self._process.stdin.write(prefix + text.encode())
         self._process.stdin.flush()
 
+    def audit(self, seconds: float = AUDIT_SECONDS) -> dict | None:
+        """Asks the hypervisor for an audit; None when no answer came in time."""
+        known = len(self.console.audits())
+        deadline = time.monotonic() + seconds
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(AUDIT)
+            self._process.stdin.flush()
+        with self._changed:
+            while len(found := self.console.audits()) == known:
+                left = deadline - time.monotonic()
+                if self._over or left <= 0:
+                    return None
+                self._changed.wait(min(left, 1.0))
+        return found[known]
+
+    def _has_booted(self) -> bool:
+        """True once the hypervisor runs its domains: it then answers on its console."""
+        said = {event.name for event in self.console.events()}
+        return self.console.only is None and bool(said & {"memory", "end"})
+
+    def audit_problems(self) -> list[str]:
+        """What speaks against the hypervisor's state as it was in this run and at its end."""
+        if not self._has_booted():
+            return []
+        audits = self.console.audits()
+        found = [text for each in audits if not each["ok"] for text in each["violations"]]
+        if found:
+            return found
+        deaf = self._deaf or not audits
+        return [f"{self._log}: the hypervisor has not answered with an audit"] if deaf else []
+
     def stop(self) -> None:
-        """Ends the process, gently first."""
+        """Ends the process, gently first. A hypervisor that still runs is audited before."""
         if self._process is None:
             return
         if self._process.poll() is None:
+            # The console of `penstock run` is the tool's.
+            if self._follow is None and self._has_booted():
+                self._deaf = self.audit() is None and not self._over
             self._process.terminate()
             try:
                 self._process.wait(timeout=10)

@@ -18,6 +18,16 @@ def folder(request) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def audited():
+    """After every test: what the hypervisor's hardware held, in every run of the test, was what the
+    configuration says. It audits itself before it ends, and when it is asked (Board.stop)."""
+    yield
+    boards, Board.unjudged[:] = list(Board.unjudged), []
+    problems = [text for board in boards for text in board.audit_problems()]
+    assert not problems, problems
+
+
 @pytest.fixture
 def start(folder):
     """Builds a bundle for the domains and starts the board; ends it when the test ends."""

@@ -78,6 +78,10 @@ class Console:
                     raise ValueError(f"not JSON: {line.text!r}") from error
         return found
 
+    def audits(self) -> list[dict]:
+        """What the hypervisor found when it compared its state with the configuration."""
+        return [event.fields for event in self.events() if event.name == "audit"]
+
     def results(self, source: str) -> list[str]:
         """What the guest said after RESULT."""
         return [line.text.split("RESULT ", 1)[1] for line in self.of(source)

@@ -36,8 +36,10 @@ def partition_table(partitions: list[tuple[int, int]]) -> bytes:
     return bytes(record)
 
 
-def make(image: Path, seed: int, question_bytes: int = 8 * MIB) -> str:
-    """Writes the drive's image; returns the SHA-256 of the question."""
+def make(image: Path, seed: int, question_bytes: int = 8 * MIB,
+         next_boot: tuple[Path, Path] | None = None) -> str:
+    """Writes the drive's image; returns the SHA-256 of the question. `next_boot` is a kernel and an
+    initial RAM disk that the guest can start by kexec."""
     folder = image.with_suffix(".folder")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -46,6 +48,10 @@ def make(image: Path, seed: int, question_bytes: int = 8 * MIB) -> str:
     (folder / "question.bin").write_bytes(question)
     (folder / "question.sha256").write_text(f"{digest}  question.bin\n")
     shutil.copytree(paths.fio_tree(), folder / "fio", symlinks=True)
+    if next_boot is not None:
+        for name, source in zip(("Image", "initrd"), next_boot):
+            shutil.copyfile(source, folder / name)
+        shutil.copytree(paths.kexec_tree(), folder / "kexec", symlinks=True)
     part = image.with_suffix(".ext4")
     part.unlink(missing_ok=True)
     with part.open("wb") as file:

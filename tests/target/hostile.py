@@ -9,10 +9,11 @@ SOURCES = paths.GUEST_SOURCES / "hostile"
 PROGRAMS = ("calls", "config", "its", "mmio", "nowhere", "odd")
 
 
-def build(name: str) -> Path:
-    """The Image of one program, built when one of its sources is newer."""
+def build(name: str, folder: Path = SOURCES) -> Path:
+    """The Image of one program, built when one of its sources is newer. The program itself may be
+    in another folder than its runtime."""
     out = paths.GUEST / "hostile" / f"{name}.img"
-    sources = [SOURCES / "start.S", SOURCES / "runtime.c", SOURCES / f"{name}.c"]
+    sources = [SOURCES / "start.S", SOURCES / "runtime.c", folder / f"{name}.c"]
     inputs = [*sources, SOURCES / "hostile.h", SOURCES / "hostile.lds"]
     if out.exists() and all(out.stat().st_mtime >= each.stat().st_mtime for each in inputs):
         return out
@@ -22,7 +23,7 @@ def build(name: str) -> Path:
                     "-fpie", "-fno-stack-protector", "-mstrict-align", "-march=armv8.1-a",
                     "-mno-outline-atomics",
                     "-Wall", "-Wextra", "-Wconversion", "-Werror", "-nostdlib", "-fuse-ld=lld-19",
-                    "-no-pie", "-Wl,-static,--build-id=none,-z,norelro,--emit-relocs",
+                    "-no-pie", f"-I{SOURCES}", "-Wl,-static,--build-id=none,-z,norelro,--emit-relocs",
                     "-Wl,-T," + str(SOURCES / "hostile.lds"), *map(str, sources), "-o", str(elf)],
                    check=True)
     relocations = subprocess.run(["llvm-readelf-19", "-r", str(elf)], check=True,

@@ -26,6 +26,7 @@ class Role:
 
     modules: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()  # guest/lib/<name>.sh, for the role to source
     script: str | None = None  # guest/<script>.sh, when it is not the role's own name
     minimal: bool = False  # /init is the role itself, with nothing before it
 
@@ -33,8 +34,12 @@ class Role:
 ROLES = {
     "shell": Role(),
     "driver": Role(modules=("nvme", "crc32c_generic", "ext4"), script="shell"),
-    "store": Role(modules=("nvme", "crc32c_generic", "ext4"), programs=("canary",)),
-    "net": Role(modules=("igb", "af_packet"), programs=("edu_traitor",)),
+    "store": Role(modules=("nvme", "crc32c_generic", "ext4"), programs=("canary",),
+                  libraries=("drive",)),
+    "net": Role(modules=("igb", "af_packet"), programs=("edu_traitor",), libraries=("card",)),
+    "iommu": Role(modules=("nvme", "crc32c_generic", "ext4", "igb", "af_packet",
+                           "vfio_iommu_type1", "vfio_pci"),
+                  programs=("edu_stray",), libraries=("drive", "card")),
     "boot": Role(minimal=True),
 }
 
@@ -158,8 +163,9 @@ def load_modules(tree: Path, wanted: tuple[str, ...]) -> dict[str, bytes]:
 def compile_program(name: str) -> Path:
     """A static arm64 program from guest/<name>.c, built when its source is newer."""
     source = paths.GUEST_SOURCES / f"{name}.c"
+    inputs = [source, *paths.GUEST_SOURCES.glob("*.h")]
     out = paths.GUEST / "bin" / name
-    if out.exists() and out.stat().st_mtime >= source.stat().st_mtime:
+    if out.exists() and all(out.stat().st_mtime >= each.stat().st_mtime for each in inputs):
         return out
     out.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(["aarch64-linux-gnu-gcc", "-std=c11", "-D_GNU_SOURCE", "-static", "-O2", "-s",
@@ -179,6 +185,8 @@ def build(role: str, kernel: str) -> Path:
         files.append(("init", paths.GUEST_SOURCES / "init.sh", 0o755))
         files.append(("role", script, 0o755))
         files.append(("etc/udhcpc.script", paths.GUEST_SOURCES / "udhcpc.sh", 0o755))
+    for library in what.libraries:
+        files.append((f"lib/{library}.sh", paths.GUEST_SOURCES / "lib" / f"{library}.sh", 0o644))
     for program in what.programs:
         files.append((f"bin/{program}", compile_program(program), 0o755))
 

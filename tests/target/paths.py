@@ -44,3 +44,7 @@ def busybox() -> Path:
 
 def fio_tree() -> Path:
     return need(PAYLOAD / "fio", "./dev build")
+
+
+def kexec_tree() -> Path:
+    return need(PAYLOAD / "kexec", "./dev build")

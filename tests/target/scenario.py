@@ -25,9 +25,12 @@ EDU = "0000:00:03.0"
 class Device:
     host: str
     accept: tuple[str, ...] = ()
+    guest: str | None = None  # where the domain sees it; by default the next free slot
 
     def toml(self) -> str:
         lines = ["[[domain.device]]", f'host = "{self.host}"']
+        if self.guest is not None:
+            lines.append(f'guest = "{self.guest}"')
         if self.accept:
             lines.append("accept = [" + ", ".join(f'"{word}"' for word in self.accept) + "]")
         return "\n".join(lines)
@@ -42,6 +45,7 @@ class Domain:
     words: str = ""
     memory: int = 512 * MIB
     memory_base: int | None = None
+    iommu: str | None = None  # the kind of IOMMU that the guest gets of its own
     devices: list[Device] = field(default_factory=list)
 
     @property
@@ -53,6 +57,8 @@ class Domain:
                  f'memory = "{self.memory // MIB}M"', f'kernel = "{self.kernel}"']
         if self.memory_base is not None:
             lines.append(f"memory_base = 0x{self.memory_base:x}")
+        if self.iommu is not None:
+            lines.append(f'iommu = "{self.iommu}"')
         if self.initrd is not None:
             lines.append(f'initrd = "{self.initrd}"')
         if self.cmdline:

@@ -8,13 +8,18 @@
  *   0x7a  a 32-bit load from BAR 0
  *   0x75  a message-signalled interrupt: from the store that makes the device raise it to the end of waiting for its
  *         handler
+ *   0x77  dma_map_single() and dma_unmap_single() of 4 KiB for the function
+ *   0x78  the same of 64 KiB
  *   0x7f  end of each
  *
  * edu (QEMU docs/specs/edu.rst): a write to 0x60 raises an interrupt, and as a message it needs no acknowledgement.
  */
+#include <linux/dma-mapping.h>
 #include <linux/interrupt.h>
 #include <linux/module.h>
 #include <linux/pci.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
 
 #define EDU_RAISE 0x60
 #define WARM_UP 20
@@ -75,6 +80,39 @@ static void measure_registers(void __iomem *registers)
 	END();
 }
 
+static int map_and_unmap(struct device *dev, void *buffer, size_t size)
+{
+	dma_addr_t at = dma_map_single(dev, buffer, size, DMA_TO_DEVICE);
+
+	if (dma_mapping_error(dev, at))
+		return -ENOMEM;
+	dma_unmap_single(dev, at, size, DMA_TO_DEVICE);
+	return 0;
+}
+
+static int measure_mappings(struct device *dev)
+{
+	void *buffer = kmalloc(SZ_64K, GFP_KERNEL);
+	unsigned int i;
+	int error;
+
+	if (!buffer)
+		return -ENOMEM;
+	error = dma_set_mask_and_coherent(dev, DMA_BIT_MASK(64));
+	for (i = 0; i < WARM_UP && !error; i++)
+		error = map_and_unmap(dev, buffer, SZ_64K);
+	BEGIN(0x77);
+	for (i = 0; i < rounds && !error; i++)
+		error = map_and_unmap(dev, buffer, SZ_4K);
+	END();
+	BEGIN(0x78);
+	for (i = 0; i < rounds && !error; i++)
+		error = map_and_unmap(dev, buffer, SZ_64K);
+	END();
+	kfree(buffer);
+	return error;
+}
+
 static int measure_interrupts(struct pci_dev *dev, void __iomem *registers)
 {
 	unsigned int i;
@@ -121,7 +159,9 @@ static int __init microcosts_init(void)
 	}
 	measure_config_space(dev);
 	measure_registers(registers);
-	error = measure_interrupts(dev, registers);
+	error = measure_mappings(&dev->dev);
+	if (!error)
+		error = measure_interrupts(dev, registers);
 	pci_iounmap(dev, registers);
 disable:
 	pci_disable_device(dev);

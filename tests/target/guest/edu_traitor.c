@@ -3,61 +3,30 @@
 //
 // usage: edu_traitor ORDER…      ORDER = memory:NAME:ADDRESS | doorbell:NAME:ADDRESS
 //
-// First a control: DMA into and out of a page of this process has to work, or nothing that follows
-// would mean anything.
+// First a control (edu.h):
 //   RESULT edu control address=0x… wrote=yes|no read=yes|no
-// For memory: writes a pattern to the address, reads the address back, and tells what it found:
+// For memory: writes a pattern to the address, reads the address back, and tells what it found
+// (edu.h):
 //   RESULT edu attack kind=memory target=NAME address=0x… transfers=done|stuck readback=…
-//     own-data: the pattern came back, so the write has arrived and the read too
-//     nothing:  the device's buffer is as it was before the read
-//     zeros, ones: a constant, as aborted transfers give
-//     foreign:  something else, that is: somebody's memory
 // For a doorbell: 32-bit writes of the numbers 0 to 7, the first event numbers that another
 // device's interrupts might have:
 //   RESULT edu attack kind=doorbell target=NAME address=0x… transfers=done|stuck writes=8
 //
-// The device (QEMU's docs/specs/edu.rst): registers in BAR 0, DMA source 0x80, destination 0x88,
-// count 0x90, command 0x98 (bit 0 run, bit 1 from device to memory); its buffer of 4 KiB is at
-// 0x40000 in the device's own addresses. A transfer takes 100 ms.
-//
 // exit status: 0 all orders carried out, 1 the control failed, 2 no device or no rights.
 #include <dirent.h>
 #include <fcntl.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
+
+#include "edu.h"
 
 enum {
-  kPage = 4096,
-  kBarBytes = 1 << 20,
-  kRegisterIdentification = 0x00,
-  kRegisterSource = 0x80,
-  kRegisterDestination = 0x88,
-  kRegisterCount = 0x90,
-  kRegisterCommand = 0x98,
-  kCommandRun = 1,
-  kCommandToMemory = 2,
-  kDeviceBuffer = 0x40000,
-  kPollMicroseconds = 10000,
-  kPolls = 500,  // five seconds for a transfer of a tenth of one
-  kProbeBytes = 64,
   kForeignEvents = 8,
   kFolderBytes = 300,
   kPathBytes = 400,
 };
 
 static const char kDevices[] = "/sys/bus/pci/devices";
-
-struct Edu {
-  volatile uint8_t* bar;
-  uint8_t* page;          // a page of this process, through which data go in and out
-  uint64_t page_address;  // its physical address
-  bool stuck;             // a transfer did not end in time
-};
 
 static uint64_t physical_address(const void* page) {
   const int file = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
@@ -88,7 +57,7 @@ static bool find_device(char folder[kFolderBytes]) {
     unsigned device = 0;
     (void)snprintf(folder, kFolderBytes, "%s/%s", kDevices, each->d_name);
     found = each->d_name[0] != '.' && read_word(folder, "vendor", &vendor) &&
-            read_word(folder, "device", &device) && vendor == 0x1234 && device == 0x11e8;
+            read_word(folder, "device", &device) && vendor == kVendor && device == kDevice;
   }
   if (all != NULL) {
     (void)closedir(all);
@@ -112,95 +81,8 @@ static bool enable(const char* folder) {
   return enabled && mastering;
 }
 
-static void write64(struct Edu* edu, unsigned at, uint64_t value) {
-  *(volatile uint64_t*)(edu->bar + at) = value;
-}
-
-static uint64_t read64(struct Edu* edu, unsigned at) {
-  return *(volatile uint64_t*)(edu->bar + at);
-}
-
-static void transfer(struct Edu* edu, uint64_t from, uint64_t to, uint64_t bytes,
-                     uint64_t command) {
-  write64(edu, kRegisterSource, from);
-  write64(edu, kRegisterDestination, to);
-  write64(edu, kRegisterCount, bytes);
-  __asm__ volatile("dsb sy" ::: "memory");
-  write64(edu, kRegisterCommand, command | kCommandRun);
-  for (int poll = 0; poll < kPolls; ++poll) {
-    usleep(kPollMicroseconds);
-    if ((read64(edu, kRegisterCommand) & kCommandRun) == 0) {
-      __asm__ volatile("dsb sy" ::: "memory");
-      return;
-    }
-  }
-  edu->stuck = true;
-}
-
-// Device buffer <- memory, and memory <- device buffer.
-static void device_reads(struct Edu* edu, uint64_t address, uint64_t bytes) {
-  transfer(edu, address, kDeviceBuffer, bytes, 0);
-}
-
-static void device_writes(struct Edu* edu, uint64_t address, uint64_t bytes) {
-  transfer(edu, kDeviceBuffer, address, bytes, kCommandToMemory);
-}
-
-static void load_buffer(struct Edu* edu, const uint8_t* data) {
-  memcpy(edu->page, data, kProbeBytes);
-  device_reads(edu, edu->page_address, kProbeBytes);
-}
-
-static void store_buffer(struct Edu* edu, uint8_t* data) {
-  memset(edu->page, 0xee, kProbeBytes);
-  device_writes(edu, edu->page_address, kProbeBytes);
-  memcpy(data, edu->page, kProbeBytes);
-}
-
-static void make_pattern(uint8_t* data, const char* what, unsigned number) {
-  memset(data, 0, kProbeBytes);
-  (void)snprintf((char*)data, kProbeBytes, "traitor %s %u", what, number);
-}
-
-static bool all_bytes(const uint8_t* data, uint8_t value) {
-  for (int i = 0; i < kProbeBytes; ++i) {
-    if (data[i] != value) {
-      return false;
-    }
-  }
-  return true;
-}
-
-static bool control(struct Edu* edu) {
-  uint8_t pattern[kProbeBytes];
-  uint8_t back[kProbeBytes];
-  make_pattern(pattern, "control", 0);
-  load_buffer(edu, pattern);
-  store_buffer(edu, back);
-  const bool wrote = !all_bytes(back, 0xee);
-  const bool read = memcmp(pattern, back, kProbeBytes) == 0;
-  printf("RESULT edu control address=0x%llx wrote=%s read=%s\n",
-         (unsigned long long)edu->page_address, wrote ? "yes" : "no", read ? "yes" : "no");
-  return wrote && read;
-}
-
 static void attack_memory(struct Edu* edu, const char* name, uint64_t address, unsigned number) {
-  uint8_t written[kProbeBytes];
-  uint8_t before[kProbeBytes];
-  uint8_t after[kProbeBytes];
-  make_pattern(written, "wrote", number);
-  make_pattern(before, "before", number);
-  edu->stuck = false;
-  load_buffer(edu, written);
-  device_writes(edu, address, kProbeBytes);
-  load_buffer(edu, before);
-  device_reads(edu, address, kProbeBytes);
-  store_buffer(edu, after);
-  const char* found = memcmp(after, written, kProbeBytes) == 0  ? "own-data"
-                      : memcmp(after, before, kProbeBytes) == 0 ? "nothing"
-                      : all_bytes(after, 0)                     ? "zeros"
-                      : all_bytes(after, 0xff)                  ? "ones"
-                                                                : "foreign";
+  const char* found = probe_memory(edu, address, number);
   printf("RESULT edu attack kind=memory target=%s address=0x%llx transfers=%s readback=%s\n", name,
          (unsigned long long)address, edu->stuck ? "stuck" : "done", found);
 }
@@ -255,7 +137,7 @@ static bool open_device(struct Edu* edu) {
     return false;
   }
   *edu = (struct Edu){.bar = bar, .page = page, .page_address = physical_address(page)};
-  const uint32_t id = *(volatile uint32_t*)(edu->bar + kRegisterIdentification);
+  const uint32_t id = identification(edu);
   printf("RESULT edu device=%s identification=0x%08x\n", strrchr(folder, '/') + 1, id);
   return edu->page_address != 0 && (id & 0xff) == 0xed;
 }
