@@ -60,9 +60,15 @@ void cut_off_if_flooding(Machine& m, assign::Device& device) {
   m.console.line(port::Severity::kError, line.view());
 }
 
+/// Where the access would have gone: behind a guest's own stage 1, what that made of the address.
+std::uint64_t target_of(const iommu::Fault& fault) {
+  if (!fault.stage2) return fault.address.value();
+  return fault.ipa.value() | (fault.address.value() & (kPageSize - 1));
+}
+
 /// True when this fault is not one more in the page of the one before it.
 bool count_fault(assign::FaultCounts& counts, const iommu::Fault& fault) {
-  const Iova page = fault.address.align_down(kPageSize);
+  const std::uint64_t page = align_down(target_of(fault), kPageSize);
   const bool same = counts.total != 0 && counts.last_page == page;
   ++counts.total;
   counts.last_page = page;
@@ -75,12 +81,6 @@ bool told_to_guest(Machine& m, const assign::Device& device, const iommu::Fault&
   if (device.domain >= m.partition_count) return false;
   viommu::VirtualIommu* iommu = m.partitions[device.domain]->domain().iommu();
   return iommu != nullptr && assign::tell_guest(*iommu, device, fault);
-}
-
-/// Where the access would have gone: behind a guest's own stage 1, what that made of the address.
-std::uint64_t target_of(const iommu::Fault& fault) {
-  if (!fault.stage2) return fault.address.value();
-  return fault.ipa.value() | (fault.address.value() & (kPageSize - 1));
 }
 
 void report_fault(Machine& m, const iommu::Fault& fault) {

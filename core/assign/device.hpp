@@ -78,8 +78,8 @@ struct Placement {
 
 struct FaultCounts {
   std::uint64_t total = 0;
-  std::uint64_t events = 0;  // faults in a row in one page are one
-  Iova last_page;
+  std::uint64_t events = 0;           // faults in a row in one page are one
+  std::uint64_t last_page = 0;        // of the address that was aimed at
   std::uint64_t window_start_ns = 0;  // faults are also counted per second
   std::uint64_t in_window = 0;
 };

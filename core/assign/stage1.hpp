@@ -23,7 +23,7 @@ class SmmuStage1 final : public viommu::Stage1Host {
   Status forward(std::span<hw::smmuv3::Command> batch) override;
 
  private:
-  void say(std::string_view what, Error why);
+  [[gnu::cold, gnu::noinline]] void say(std::string_view what, Error why);
 
   iommu::Smmu& smmu_;
   Vmid vmid_;

@@ -132,8 +132,9 @@ Status Smmu::start_stage1(const Stream& stream, const hw::Stage1& wanted) {
 
 Status Smmu::check_forward(Vmid vmid, hw::Command& command) {
   const auto op = get<hw::command::Op>(command[0]);
-  if (op == hw::Opcode::kTlbiNhAll || op == hw::Opcode::kTlbiNhAsid ||
-      op == hw::Opcode::kTlbiNhVa || op == hw::Opcode::kTlbiNhVaa) {
+  static_assert(static_cast<unsigned>(hw::Opcode::kTlbiNhVaa) ==
+                static_cast<unsigned>(hw::Opcode::kTlbiNhAll) + 3);
+  if (op >= hw::Opcode::kTlbiNhAll && op <= hw::Opcode::kTlbiNhVaa) {
     command[0] = with<hw::tlbi::VMID>(command[0], vmid.value());
     return {};
   }

@@ -18,6 +18,7 @@ struct Parts {
   bool smmu = true;
   bool bridge = true;
   const char* smmu_status = "okay";
+  std::string bootargs = "";  // empty: no /chosen
 };
 
 void write_gic(Tree& tree) {
@@ -61,6 +62,11 @@ Bytes make_tree(const Parts& parts) {
   tree.begin("");
   tree.cells("#address-cells", {2});
   tree.cells("#size-cells", {2});
+  if (!parts.bootargs.empty()) {
+    tree.begin("chosen");
+    tree.text("bootargs", parts.bootargs);
+    tree.end();
+  }
   if (parts.memory) {
     tree.begin("memory@40000000");
     tree.text("device_type", "memory");
@@ -134,6 +140,22 @@ TEST(Board, SaysThatADeviceIsMissing) {
   parts = {};
   parts.bridge = false;
   EXPECT_FALSE(parse_board(make_tree(parts))->bridge);
+}
+
+// Covers: S2.13
+TEST(Board, HasTheBootargsThatTheLoaderWasTold) {
+  Parts parts;
+  Bytes tree = make_tree(parts);
+  EXPECT_TRUE(parse_board(tree)->bootargs.empty());
+  parts.bootargs = "viommu=off quiet";
+  tree = make_tree(parts);
+  EXPECT_EQ(parse_board(tree)->bootargs, "viommu=off quiet");
+  parts.bootargs = std::string("one\0two", 7);
+  tree = make_tree(parts);
+  EXPECT_EQ(parse_board(tree)->bootargs, "one");
+  parts.bootargs = std::string(1, '\0');
+  tree = make_tree(parts);
+  EXPECT_TRUE(parse_board(tree)->bootargs.empty());
 }
 
 TEST(Board, IsRefusedWithoutMemoryOrCpus) {

@@ -1,9 +1,23 @@
 // What a person tells the hypervisor at boot, beside its bundle: words in the board's bootargs.
 #pragma once
 
+#include <array>
 #include <string_view>
 
 namespace penstock::manifest {
+
+/// An option as people write it. docs/configuration.md renders this table; a test compares.
+struct BootOption {
+  std::string_view name;
+  std::string_view values;
+  std::string_view meaning;
+};
+
+inline constexpr std::array kBootOptions = {
+    BootOption{"viommu", "`on` (default) or `off`",
+               "Whether domains may have an IOMMU of their own; with `off`, one that is configured "
+               "with an `iommu` does not start, and the boot log says why"},
+};
 
 struct BootOptions {
   bool viommu = true;        // false: domains that are to have an IOMMU of their own are refused

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+
 namespace penstock::manifest {
 namespace {
 
@@ -22,6 +24,16 @@ TEST(BootOptions, FirstWordThatIsNoneIsNamed) {
   EXPECT_EQ(boot_options("console=ttyAMA0 viommu=off").unknown, "console=ttyAMA0");
   EXPECT_FALSE(boot_options("console=ttyAMA0 viommu=off").viommu);
   EXPECT_EQ(boot_options("viommu").unknown, "viommu");
+}
+
+// Covers: S2.28
+TEST(BootOptions, EachOneOfTheTableIsKnown) {
+  for (const BootOption& option : kBootOptions) {
+    for (const char* value : {"=on", "=off", "=1", "=0", "=true", "=false", "=yes", "=no"}) {
+      const std::string word = std::string(option.name) + value;
+      EXPECT_TRUE(boot_options(word).unknown.empty()) << word;
+    }
+  }
 }
 
 }  // namespace

@@ -35,11 +35,8 @@ Status judge_memory(const DomainConfig& domain, const Board& board, Problem& pro
 
 Status judge_iommu(const DomainConfig& domain, const Board& board, Problem& problem) {
   if (domain.iommu == IommuKind::kNone) return {};
-  if (domain.devices.empty()) {
-    return refuse(problem, Code::kBadManifest,
-                  "the domain has an iommu but no device: leave iommu out or give it a device");
-  }
   if (!board.smmu) {
+    // Whatever is accepted for its devices: a guest's SMMU that isolates nothing would be a lie.
     return refuse(problem, Code::kUnsupported,
                   "the board has no SMMUv3 that could serve the domain's iommu: set it to none");
   }

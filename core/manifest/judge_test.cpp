@@ -110,6 +110,21 @@ TEST(Judge, RefusesADeviceWithoutAnItsUnlessAccepted) {
   expect_accepted(domain_with_device(true), b);
 }
 
+// Covers: S2.12 H7
+TEST(Judge, RefusesAnIommuOfItsOwnWithoutTheBoards) {
+  Board b = board();
+  DomainConfig accepted = domain_with_device(true);
+  accepted.iommu = IommuKind::kSmmuv3;
+  expect_accepted(accepted, b);
+  b.smmu.reset();
+  for (const bool accept : {false, true}) {
+    DomainConfig d = domain_with_device(accept);
+    d.iommu = IommuKind::kSmmuv3;
+    EXPECT_NE(refusal(d, b, Code::kUnsupported).find("domain net: the board has no SMMUv3 that"),
+              std::string::npos);
+  }
+}
+
 TEST(Judge, RefusesAnUnknownDomain) {
   const Manifest m = manifest_with(domain());
   Problem problem;

@@ -188,7 +188,11 @@ Status Reader::read_domain(int node, DomainConfig& domain) {
   TRY(read_memory(node, domain));
   TRY(read_payloads(node, domain));
   TRY(read_policy(node, domain));
-  return read_devices(node, domain);
+  TRY(read_devices(node, domain));
+  if (domain.iommu != IommuKind::kNone && domain.devices.empty()) {
+    return refuse(Code::kBadManifest, "a domain has an iommu but no device behind it");
+  }
+  return {};
 }
 
 bool name_character(char c, bool first) {

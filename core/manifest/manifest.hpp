@@ -124,9 +124,11 @@ struct Problem {
 /// belongs into static storage rather than on a boot stack.
 Status parse(std::span<const std::uint8_t> bundle, Manifest& manifest, Problem& problem);
 
-/// Can `board` run this domain? Checks CPUs, fixed memory, and that a domain with devices has a
-/// host bridge, and an IOMMU and an ITS unless the configuration accepts for each of the devices
-/// that there is none (H7, S0.22). kNotFound, kOutOfRange, kUnsupported, kNoIsolation.
+/// Can `board` run this domain? Checks CPUs, fixed memory, that a domain with devices has a host
+/// bridge, and an IOMMU and an ITS unless the configuration accepts for each of the devices that
+/// there is none (H7, S0.22), and that a domain with an IOMMU of its own has the board's behind it,
+/// whatever is accepted. Whether the board's can nest is its driver's to say. kNotFound,
+/// kOutOfRange, kUnsupported, kNoIsolation.
 Status judge(const Manifest& manifest, DomainId domain, const Board& board, Problem& problem);
 
 /// Writes "domain net: memory must be a multiple of 2 MiB (0x100000)".

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <span>
 
+#include "core/manifest/boot_options.hpp"
 #include "core/manifest/manifest.hpp"
 #include "core/manifest/test_bundle.hpp"
 
@@ -51,7 +52,19 @@ void check_domain(const Manifest& m, const DomainConfig& domain, std::uint64_t b
                       domain.memory_bytes));
   }
   require(same_name == 1);
+  require(domain.iommu == IommuKind::kNone || !domain.devices.empty());
   for (const DeviceConfig& device : domain.devices) check_device(m, domain, device);
+}
+
+/// What is complained about is one whole word of the text, and the first such one.
+void read_options(std::string_view text) {
+  const BootOptions options = boot_options(text);
+  if (options.unknown.empty()) return;
+  require(options.unknown.data() >= text.data() &&
+          options.unknown.data() + options.unknown.size() <= text.data() + text.size());
+  require(options.unknown.find(' ') == std::string_view::npos);
+  const auto before = static_cast<std::size_t>(options.unknown.data() - text.data());
+  require(boot_options(text.substr(0, before)).unknown.empty());
 }
 
 void parse_and_check(std::span<const std::uint8_t> bundle) {
@@ -78,7 +91,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace penstock::manifest;
   const test::Bytes raw(data, data + size);
   parse_and_check(raw);
-  (void)parse_board(raw);
+  if (const auto board = parse_board(raw)) read_options(board->bootargs);
+  read_options({reinterpret_cast<const char*>(data), size});
   if (size > 4096 || size < 40) return 0;
   test::Bytes bundle = test::wrap(raw, 12288);
   const test::Bytes kernel = test::kernel_page();

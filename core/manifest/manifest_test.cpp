@@ -274,6 +274,40 @@ TEST(Manifest, RefusesAnUnknownPolicy) {
   expect_refused({d}, Code::kBadManifest, "restart or stop");
 }
 
+// Covers: S2.12
+TEST(Manifest, ADomainHasTheIommuThatItNames) {
+  Domain store;
+  store.devices = {{}};
+  Domain net = second();
+  net.devices = {{0x0200, 0x08, false, false, {}}};
+  net.iommu = "smmuv3";
+  Parsed p = parse_domains({store, net});
+  ASSERT_TRUE(p.status.has_value()) << p.text;
+  EXPECT_EQ(p.manifest.domains[0].iommu, IommuKind::kNone);
+  EXPECT_EQ(p.manifest.domains[1].iommu, IommuKind::kSmmuv3);
+  net.iommu = "none";
+  p = parse_domains({store, net});
+  ASSERT_TRUE(p.status.has_value()) << p.text;
+  EXPECT_EQ(p.manifest.domains[1].iommu, IommuKind::kNone);
+}
+
+// Covers: S2.12
+TEST(Manifest, RefusesAnUnknownIommuAndOneWithoutADevice) {
+  Domain d;
+  d.devices = {{}};
+  for (const char* wrong : {"smmuv2", "SMMUV3", "smmuv3 ", "virtio"}) {
+    d.iommu = wrong;
+    expect_refused({d}, Code::kBadManifest, "iommu must be none or smmuv3");
+  }
+  d.iommu = std::string("smmuv3\0x", 8);
+  expect_refused({d}, Code::kBadManifest, "iommu must be none or smmuv3");
+  d.iommu = "smmuv3";
+  d.devices.clear();
+  expect_refused({d}, Code::kBadManifest, "an iommu but no device behind it");
+  d.iommu = "none";
+  EXPECT_TRUE(parse_domains({d}).status.has_value());
+}
+
 // Covers: H4
 TEST(Manifest, RefusesADeviceGivenTwice) {
   Domain d;

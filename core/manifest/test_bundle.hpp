@@ -45,6 +45,7 @@ struct Domain {
   std::uint64_t memory_base = 0;  // 0: not written
   std::string bootargs = "console=ttyAMA0";
   std::string on_crash = "stop";
+  std::string iommu = "";  // empty: not written
   std::uint64_t kernel_offset = 8192;
   std::uint64_t kernel_size = 4096;
   struct Device {
@@ -144,6 +145,7 @@ inline Bytes make_bundle(const std::vector<Domain>& domains) {
                           low(d.kernel_size), crc32(kernel), crc32(kernel), crc32(kernel)});
     tree.text("bootargs", d.bootargs);
     tree.text("on-crash", d.on_crash);
+    if (!d.iommu.empty()) tree.text("iommu", d.iommu);
     for (std::size_t k = 0; k < d.devices.size(); ++k) write_device(tree, d.devices[k], k);
     tree.end();
   }

@@ -2,6 +2,8 @@
 // each backed by contiguous machine memory. Immutable once the domain runs, so it needs no lock.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -45,10 +47,12 @@ class GuestRam final : public port::GuestMem {
 
  private:
   [[nodiscard]] const Region* find(Gpa gpa) const;
+  [[nodiscard]] std::byte* within_one(Gpa start, std::uint64_t size) const;
   [[nodiscard]] Status check(Gpa start, std::uint64_t size) const;
 
   port::PhysMem& memory_;
   StaticVector<Region, kMaxRegions> regions_;
+  std::array<std::byte*, kMaxRegions> homes_{};  // of regions_, as the CPU reaches them
 };
 
 }  // namespace penstock::mem

@@ -449,7 +449,7 @@ TEST_F(Commands, ARingThatChangesMeanwhileIsReadOnce) {
   guest.ram.reads = 0;
   guest.produce();
   guest.run();
-  EXPECT_EQ(guest.ram.reads, 8u);
+  EXPECT_EQ(guest.ram.reads, 4u);
   EXPECT_TRUE(guest.idle());
   for (const Command& command : guest.host.forwarded) EXPECT_EQ(command, (Command{0x10, 0}));
 }

@@ -11,14 +11,15 @@ namespace hw = penstock::hw::smmuv3;
 void VirtualSmmu::run() {
   if (!engine_.try_lock()) return;  // another CPU of the guest is at it; the work stays announced
   take_work();
+  count(counters_.slices, 1);
   unsigned left = kUnitsPerSlice;
-  while (left != 0) {
+  bool pending = true;
+  while (pending && left != 0) {
     const unsigned spent = step(left);
-    if (spent == 0) break;
-    left -= spent < left ? spent : left;
+    left -= spent != 0 && spent < left ? spent : left;
+    pending = has_pending();
   }
-  counters_.slices.fetch_add(1, std::memory_order_relaxed);
-  if (has_pending()) add_work();
+  if (pending) add_work();
   engine_.unlock();
 }
 
@@ -28,9 +29,10 @@ bool VirtualSmmu::has_pending() const {
       gbpa_wanted_.load(std::memory_order_acquire)) {
     return true;
   }
-  const std::uint32_t at = cmdq_cons_.load(std::memory_order_relaxed);
-  return get<hw::cr0::CMDQEN>(cr0_) != 0 && !command_error_.load(std::memory_order_acquire) &&
-         wrap(at) != wrap(cmdq_prod_.load(std::memory_order_acquire));
+  const std::uint32_t difference =
+      cmdq_cons_.load(std::memory_order_relaxed) ^ cmdq_prod_.load(std::memory_order_acquire);
+  return wrap(difference) != 0 && get<hw::cr0::CMDQEN>(cr0_) != 0 &&
+         !command_error_.load(std::memory_order_acquire);
 }
 
 /// The next thing to do, in units; 0: nothing is left, or nothing can be done now.
@@ -40,7 +42,9 @@ unsigned VirtualSmmu::step(unsigned budget) {
     finish_transition();
     return 1;
   }
-  if (begin_transition()) return 1;
+  const bool asked = cr0_wanted_.load(std::memory_order_acquire) != cr0_ ||
+                     gbpa_wanted_.load(std::memory_order_acquire);
+  if (asked && begin_transition()) return 1;
   return run_commands(budget);
 }
 
@@ -58,8 +62,8 @@ bool VirtualSmmu::begin_transition() {
     const std::uint64_t queue = value(Reg::kCmdqBase);
     const std::uint64_t most = get<hw::idr1::CMDQS>(ids_.idr1);
     const std::uint64_t log2 = get<hw::queue_base::LOG2SIZE>(queue);
-    queue_log2_ = static_cast<unsigned>(log2 < most ? log2 : most);
-    const std::uint64_t bytes = std::uint64_t{hw::kCommandBytes} << queue_log2_;
+    entries_ = std::uint32_t{1} << (log2 < most ? log2 : most);
+    const std::uint64_t bytes = std::uint64_t{hw::kCommandBytes} * entries_;
     queue_ = Gpa(queue & hw::queue_base::ADDR::kMask).align_down(bytes < 32 ? 32 : bytes);
     if (switches) make_stale(0, 32);
     transition_ = Transition::kCr0;

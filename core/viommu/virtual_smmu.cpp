@@ -3,6 +3,7 @@
 
 #include "core/base/bits.hpp"
 #include "core/base/bytes.hpp"
+#include "core/hw/smmuv3/commands.hpp"
 
 namespace penstock::viommu {
 
@@ -19,7 +20,10 @@ GuestIntId wire_of(const Surroundings& around, unsigned wire) {
 }  // namespace
 
 VirtualSmmu::VirtualSmmu(const hw::IdRegisters& physical, Stage1Host& host)
-    : ids_(virtual_ids(physical)), host_(host) {
+    : ids_(virtual_ids(physical)),
+      asid_mask_(get<hw::idr0::ASID16>(ids_.idr0) != 0 ? hw::tlbi::ASID::kMask
+                                                       : hw::tlbi::Asid8::kMask),
+      host_(host) {
   const LockGuard guard(registers_);
   reset_registers();
 }

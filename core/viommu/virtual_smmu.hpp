@@ -76,7 +76,15 @@ class VirtualSmmu final : public VirtualIommu {
   };
   enum class Transition : std::uint8_t { kNone, kCr0, kGbpa };
   enum class Verdict : std::uint8_t { kNext, kAlone, kIllegal };
-  using Batch = StaticVector<hw::smmuv3::Command, Stage1Host::kMaxBatch>;
+  /// Commands for the host. Not a StaticVector: emptying it need not clear what it held.
+  struct Batch {
+    std::array<hw::smmuv3::Command, Stage1Host::kMaxBatch> commands{};
+    std::size_t count = 0;
+    /// A slice has no more commands than there is room for.
+    void add(const hw::smmuv3::Command& command) { commands[count++] = command; }
+  };
+  static_assert(kUnitsPerSlice <= Stage1Host::kMaxBatch);
+  static constexpr unsigned kGroup = 16;  // commands copied at a time
 
   // virtual_smmu.cpp
   [[nodiscard]] std::uint64_t& value(Reg reg) REQUIRES(registers_) {
@@ -108,17 +116,26 @@ class VirtualSmmu final : public VirtualIommu {
 
   // smmu_commands.cpp
   [[nodiscard]] unsigned run_commands(unsigned budget) REQUIRES(engine_) EXCLUDES(registers_);
-  [[nodiscard]] std::span<const std::uint8_t> fetch(std::uint32_t at, unsigned most,
-                                                    std::span<std::uint8_t> room) REQUIRES(engine_);
-  [[nodiscard]] Verdict collect(const hw::smmuv3::Command& command, Batch& batch) REQUIRES(engine_);
-  [[nodiscard]] Verdict collect_tlbi(hw::smmuv3::Command command, Batch& batch) const;
-  [[nodiscard]] Verdict collect_cd(hw::smmuv3::Command command, Batch& batch) REQUIRES(engine_);
+  [[nodiscard]] unsigned fetch(std::uint32_t at, unsigned most) REQUIRES(engine_);
+  [[nodiscard]] Verdict collect(const hw::smmuv3::Command& command) REQUIRES(engine_);
+  [[nodiscard]] Verdict collect_any(const hw::smmuv3::Command& command) REQUIRES(engine_);
+  [[nodiscard]] Verdict collect_va(const hw::smmuv3::Command& command) REQUIRES(engine_);
+  [[nodiscard]] Verdict collect_cd(hw::smmuv3::Command command) REQUIRES(engine_);
   void execute_alone(const hw::smmuv3::Command& command) REQUIRES(engine_) EXCLUDES(registers_);
   void complete_sync(const hw::smmuv3::Command& command) EXCLUDES(registers_);
   void consume(std::uint32_t to) REQUIRES(engine_);
-  [[nodiscard]] bool flush(Batch& batch, std::uint32_t done) REQUIRES(engine_) EXCLUDES(registers_);
+  [[nodiscard]] bool forward() REQUIRES(engine_) EXCLUDES(registers_);
+  [[nodiscard]] unsigned fail_at(std::uint32_t at, std::uint64_t error, unsigned spent)
+      REQUIRES(engine_) EXCLUDES(registers_);
   void fail_command(std::uint64_t error) REQUIRES(engine_) EXCLUDES(registers_);
-  [[nodiscard]] std::uint32_t wrap(std::uint32_t index) const REQUIRES(engine_);
+  /// Indices count modulo twice the queue's size: the bit above the index is the wrap bit.
+  [[nodiscard]] std::uint32_t wrap(std::uint32_t index) const REQUIRES(engine_) {
+    return index & (2 * entries_ - 1);
+  }
+  /// Of a number that only the engine's holder changes.
+  static void count(std::atomic<std::uint64_t>& number, std::uint64_t more) {
+    number.store(number.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
+  }
 
   // smmu_events.cpp
   [[nodiscard]] bool is_guests(const StreamFault& fault, Reason& reason) REQUIRES(registers_);
@@ -126,6 +143,7 @@ class VirtualSmmu final : public VirtualIommu {
   void note_reason(GuestStreamId stream, const JudgedEntry& entry) REQUIRES(registers_);
 
   const hw::smmuv3::IdRegisters ids_;
+  const std::uint64_t asid_mask_;  // bits of a command that hold an ASID
   Stage1Host& host_;
   Surroundings around_;
 
@@ -143,7 +161,9 @@ class VirtualSmmu final : public VirtualIommu {
   bool gbpa_abort_ GUARDED_BY(engine_) = false;
   StreamTableShape table_ GUARDED_BY(engine_);
   Gpa queue_ GUARDED_BY(engine_);
-  unsigned queue_log2_ GUARDED_BY(engine_) = 0;
+  std::uint32_t entries_ GUARDED_BY(engine_) = 1;
+  std::array<hw::smmuv3::Command, kGroup> group_ GUARDED_BY(engine_){};  // copied, not yet judged
+  Batch batch_ GUARDED_BY(engine_);  // judged, not yet executed; empty between slices
 
   SpinLock registers_;
   std::array<std::uint64_t, kRegCount> values_ GUARDED_BY(registers_){};

@@ -2,7 +2,6 @@
 // run unchanged (QEMU docs/system/arm/virt; hw/arm/virt.c's base_memmap gives the numbers).
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
 
@@ -11,12 +10,6 @@
 namespace penstock::vm {
 
 enum class Region : std::uint8_t { kDistributor, kIts, kRedistributor, kUart, kIommu, kEcam };
-
-struct Window {
-  Region region;
-  Gpa base;
-  std::uint64_t size;
-};
 
 // clang-format off
 inline constexpr Gpa kGuestDistributor {0x0800'0000};  inline constexpr std::uint64_t kGuestDistributorSize = 64 * kKiB;
@@ -43,21 +36,23 @@ struct MmioTarget {
 };
 
 /// The emulated region that holds the whole access; nothing for an access that crosses a region's
-/// end (H13).
+/// end (H13). The busiest come first.
 [[nodiscard]] constexpr std::optional<MmioTarget> find_region(Gpa at, unsigned size, unsigned vcpus,
                                                               bool has_iommu) {
-  const std::array<Window, 6> windows = {{
-      {Region::kDistributor, kGuestDistributor, kGuestDistributorSize},
-      {Region::kIts, kGuestIts, kGuestItsSize},
-      {Region::kRedistributor, kGuestRedist, kGuestRedistStride * vcpus},
-      {Region::kUart, kGuestUart, kGuestUartSize},
-      {Region::kIommu, kGuestIommu, has_iommu ? kGuestIommuSize : 0},
-      {Region::kEcam, kGuestEcam, kGuestEcamSize},
-  }};
-  for (const Window& window : windows) {
-    if (at >= window.base && fits(at - window.base, size, window.size)) {
-      return MmioTarget{window.region, at - window.base};
-    }
+  const auto is_in = [at, size](Gpa base, std::uint64_t bytes) {
+    return at >= base && fits(at - base, size, bytes);
+  };
+  if (has_iommu && is_in(kGuestIommu, kGuestIommuSize)) {
+    return MmioTarget{Region::kIommu, at - kGuestIommu};
+  }
+  if (is_in(kGuestEcam, kGuestEcamSize)) return MmioTarget{Region::kEcam, at - kGuestEcam};
+  if (is_in(kGuestUart, kGuestUartSize)) return MmioTarget{Region::kUart, at - kGuestUart};
+  if (is_in(kGuestIts, kGuestItsSize)) return MmioTarget{Region::kIts, at - kGuestIts};
+  if (is_in(kGuestDistributor, kGuestDistributorSize)) {
+    return MmioTarget{Region::kDistributor, at - kGuestDistributor};
+  }
+  if (is_in(kGuestRedist, kGuestRedistStride * vcpus)) {
+    return MmioTarget{Region::kRedistributor, at - kGuestRedist};
   }
   return std::nullopt;
 }

@@ -84,13 +84,12 @@ class Domain {
   [[nodiscard]] bool is_ram(Gpa at, std::uint64_t size) const {
     return at >= kGuestRam && fits(at - kGuestRam, size, ram_bytes_);
   }
-  /// What traps have left to do, on any of the domain's CPUs before its guest runs on; a bounded
-  /// share. True: something is left, come again soon.
-  [[nodiscard]] bool work() {
-    if (parts_.iommu == nullptr || !parts_.iommu->has_work()) return false;
-    parts_.iommu->run();
-    return parts_.iommu->has_work();
+  /// Traps have left something to do: do_work() on one of the domain's CPUs, soon.
+  [[nodiscard]] bool has_work() const {
+    return parts_.iommu != nullptr && parts_.iommu->has_work();
   }
+  /// Does a bounded share of it.
+  void do_work() { parts_.iommu->run(); }
   /// A character that a person typed for this domain.
   void type(char c);
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/viommu/fake_guest.hpp"
 #include "core/vm/guest_tree.hpp"
 
 namespace penstock::vm {
@@ -27,23 +28,39 @@ std::string decompile(const std::vector<std::uint8_t>& tree, std::size_t bytes) 
   return text;
 }
 
-// Covers: S3.4
-TEST(GuestTreeGolden, TheDeviceTreeCompilerReadsWhatIsMeantAndHasNothingToSay) {
+GuestTreeConfig two_cpus() {
   GuestTreeConfig config;
-  ASSERT_TRUE(config.mpidrs.push_back(0));
-  ASSERT_TRUE(config.mpidrs.push_back(1));
+  EXPECT_TRUE(config.mpidrs.push_back(0));
+  EXPECT_TRUE(config.mpidrs.push_back(1));
   config.memory_bytes = 512 * kMiB;
   config.bootargs = "console=ttyAMA0";
   config.initrd = Gpa(0x4800'0000);
   config.initrd_bytes = 0x1234;
   config.has_pci = true;
+  return config;
+}
+
+void expect_golden(const GuestTreeConfig& config, const std::string& name) {
   std::vector<std::uint8_t> tree(64 * kKiB);
   const auto bytes = build_guest_tree(config, tree);
   ASSERT_TRUE(bytes);
-  std::ifstream golden(PENSTOCK_SOURCE_DIR "/core/vm/guest_tree.golden.dts");
+  std::ifstream golden(PENSTOCK_SOURCE_DIR "/core/vm/" + name);
   const std::string expected{std::istreambuf_iterator<char>(golden), {}};
   ASSERT_FALSE(expected.empty());
   EXPECT_EQ(decompile(tree, *bytes), expected);
+}
+
+// Covers: S3.4 S2.24
+TEST(GuestTreeGolden, TheDeviceTreeCompilerReadsWhatIsMeantAndHasNothingToSay) {
+  expect_golden(two_cpus(), "guest_tree.golden.dts");
+}
+
+// Covers: S2.19 S2.21 S2.22 S2.24
+TEST(GuestTreeGolden, WithAnIommuOfItsOwn) {
+  const viommu::fake::Guest guest;
+  GuestTreeConfig config = two_cpus();
+  config.iommu = guest.smmu.description();
+  expect_golden(config, "guest_tree_iommu.golden.dts");
 }
 
 }  // namespace

@@ -4,8 +4,10 @@
 #include <libfdt.h>
 
 #include <cstring>
+#include <set>
 #include <vector>
 
+#include "core/viommu/fake_guest.hpp"
 #include "core/vm/address_map.hpp"
 
 namespace penstock::vm {
@@ -62,6 +64,68 @@ TEST(GuestTree, DescribesTheMachineOfTheAddressMap) {
 TEST(GuestTree, NoDevicesNoHostBridge) {
   const Tree tree(two_cpus(false));
   EXPECT_LT(fdt_path_offset(tree.fdt(), "/pcie@4010000000"), 0);
+}
+
+/// The cells of a property; empty when the node or the property is not there.
+std::vector<std::uint32_t> cells_of(const Tree& tree, const char* path, const char* name) {
+  int length = 0;
+  const int node = fdt_path_offset(tree.fdt(), path);
+  const auto* cells = static_cast<const fdt32_t*>(fdt_getprop(tree.fdt(), node, name, &length));
+  std::vector<std::uint32_t> out;
+  for (int i = 0; cells != nullptr && i < length / 4; ++i) out.push_back(fdt32_ld(cells + i));
+  return out;
+}
+
+using Cells = std::vector<std::uint32_t>;
+constexpr const char* kBridge = "/pcie@4010000000";
+constexpr const char* kSmmu = "/smmuv3@9050000";
+
+GuestTreeConfig with_iommu() {
+  const viommu::fake::Guest guest;
+  GuestTreeConfig config = two_cpus(true);
+  config.iommu = guest.smmu.description();
+  return config;
+}
+
+// Covers: S2.19 S2.21
+TEST(GuestTree, AnIommuIsWhereTheAddressMapHasIt) {
+  const Tree tree(with_iommu());
+  EXPECT_EQ(tree.reg(kSmmu), (std::vector<std::uint64_t>{kGuestIommu.value(), kGuestIommuSize}));
+  EXPECT_EQ(cells_of(tree, kSmmu, "#iommu-cells"), Cells{1});
+  int length = 0;
+  const int node = fdt_path_offset(tree.fdt(), kSmmu);
+  EXPECT_NE(fdt_getprop(tree.fdt(), node, "dma-coherent", &length), nullptr);
+}
+
+// Covers: S2.23
+TEST(GuestTree, AnIommusInterruptsAreEdgesOfItsOwn) {
+  const Tree tree(with_iommu());
+  const Cells interrupts = cells_of(tree, kSmmu, "interrupts");
+  const Cells uart = cells_of(tree, "/pl011@9000000", "interrupts");
+  EXPECT_EQ(interrupts, (Cells{0, 10, 1, 0, 11, 1, 0, 12, 1}));
+  ASSERT_EQ(uart.size(), 3u);
+  std::set<std::uint32_t> spis = {uart[1]};
+  for (std::size_t i = 1; i < interrupts.size(); i += 3) {
+    EXPECT_TRUE(spis.insert(interrupts[i]).second) << interrupts[i];
+  }
+  const int node = fdt_path_offset(tree.fdt(), kSmmu);
+  const char* const names[] = {"eventq", "cmdq-sync", "gerror"};
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(fdt_stringlist_search(tree.fdt(), node, "interrupt-names", names[i]), i);
+  }
+}
+
+// The board's own map holds physical stream IDs and stays with the hypervisor.
+// Covers: S2.24
+TEST(GuestTree, StreamIdsAreTheGuestsRequesterIds) {
+  const Tree with(with_iommu());
+  const Cells handle = cells_of(with, kSmmu, "phandle");
+  ASSERT_EQ(handle.size(), 1u);
+  EXPECT_EQ(cells_of(with, kBridge, "iommu-map"), (Cells{0, handle[0], 0, 0x1'0000}));
+  EXPECT_NE(cells_of(with, kBridge, "msi-map")[1], handle[0]);
+  const Tree without(two_cpus(true));
+  EXPECT_TRUE(cells_of(without, kBridge, "iommu-map").empty());
+  EXPECT_LT(fdt_path_offset(without.fdt(), kSmmu), 0);
 }
 
 TEST(GuestTree, TooSmallABufferIsAnAnswer) {

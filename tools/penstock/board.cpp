@@ -105,6 +105,13 @@ std::optional<BoardDescription> read_board(const fs::path& file, Diagnostics& ou
   if (const auto base = reader.number("memory_base")) board.memory_base = base->value;
   if (const auto memory = reader.size("memory")) board.memory = memory->value;
   board.iommu = value_of(reader.choice("iommu", {"smmuv3", "none"}));
+  if (const auto stages = reader.number("iommu_stages")) {
+    board.iommu_stages = static_cast<unsigned>(stages->value);
+    if (stages->value != 1 && stages->value != 2) {
+      out.error(stages->at, fmt::format("an SMMU has no {} stages", stages->value),
+                "write 1, or 2 when a stream can have both at once");
+    }
+  }
   board.msi = value_of(reader.choice("msi", {"its", "gicv2m", "none"}));
   board.bridge = value_of(reader.choice("bridge", {"ecam", "none"}));
   if (const auto qemu = reader.table("qemu")) {

@@ -35,10 +35,11 @@ struct BoardDescription {
   unsigned cpus = 0;
   std::uint64_t memory_base = 0;
   std::uint64_t memory = 0;
-  std::string iommu;         // smmuv3, none
-  std::string msi;           // its, gicv2m, none
-  std::string bridge;        // ecam, none
-  std::string qemu_machine;  // empty: QEMU cannot emulate it
+  std::string iommu;          // smmuv3, none
+  unsigned iommu_stages = 1;  // that one access can pass through
+  std::string msi;            // its, gicv2m, none
+  std::string bridge;         // ecam, none
+  std::string qemu_machine;   // empty: QEMU cannot emulate it
   std::string qemu_cpu;
   std::vector<std::string> qemu_arguments;
   std::vector<BoardDevice> devices;

@@ -52,6 +52,7 @@ class Bundle : public ::testing::Test {
     device.accept_no_reset = true;
     device.capabilities.push_back({{}, 0x0b, true, 16, {{{}, 8, true, 0xf0, 0x10}}});
     store.devices.push_back(device);
+    store.iommu = "smmuv3";
     PlannedDomain net;
     net.name = "net";
     net.cpus = {2};
@@ -73,6 +74,7 @@ class Bundle : public ::testing::Test {
   Plan plan_;
 };
 
+// Covers: S2.12
 TEST_F(Bundle, IsReadBackByTheHypervisorsOwnReader) {
   const Bytes file = build();
   const auto opened = open_bundle(file);
@@ -91,6 +93,8 @@ TEST_F(Bundle, IsReadBackByTheHypervisorsOwnReader) {
   EXPECT_EQ(store.on_reboot, manifest::AfterStop::kStop);
   EXPECT_EQ(store.on_crash, manifest::AfterStop::kRestart);
   EXPECT_TRUE(store.autostart);
+  EXPECT_EQ(store.iommu, manifest::IommuKind::kSmmuv3);
+  EXPECT_EQ(m.domains[1].iommu, manifest::IommuKind::kNone);
   ASSERT_EQ(store.devices.size(), 1U);
   EXPECT_EQ(store.devices[0].host, HostBdf(1, 0, 0));
   EXPECT_TRUE(store.devices[0].accept_no_reset);

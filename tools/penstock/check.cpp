@@ -40,6 +40,7 @@ class Checker {
   void check_payloads(const DomainSpec& domain, PlannedDomain& planned);
   std::uint64_t check_kernel(const Located<std::string>& kernel, const fs::path& path);
   void check_cmdline(const DomainSpec& domain, PlannedDomain& planned);
+  void check_iommu(const DomainSpec& domain);
   void check_devices(const DomainSpec& domain, PlannedDomain& planned);
   void check_device(const DomainSpec& domain, const DeviceSpec& device, PlannedDomain& planned);
   void check_on_board(const DeviceSpec& device, const BoardDevice& on_board);
@@ -84,6 +85,7 @@ void Checker::run() {
     check_memory(domain, planned);
     check_payloads(domain, planned);
     check_cmdline(domain, planned);
+    check_iommu(domain);
     check_devices(domain, planned);
     plan_.domains.push_back(std::move(planned));
   }
@@ -339,9 +341,30 @@ void Checker::check_device(const DomainSpec& domain, const DeviceSpec& device,
     return;
   }
   check_on_board(device, *on_board);
+  const SecurityStatement security = state_security(plan_.board, *on_board, domain.iommu.value);
   planned.devices.push_back({host, device.guest ? device.guest->value : GuestBdf(), on_board->name,
                              on_board->driver, device.accept_no_reset, device.accept_no_isolation,
-                             device.capabilities, state_security(plan_.board, *on_board)});
+                             device.capabilities, security});
+}
+
+void Checker::check_iommu(const DomainSpec& domain) {
+  if (domain.iommu.value == "none") return;
+  const Position& at = domain.iommu.at;
+  if (domain.devices.empty()) {
+    out_.error(at, fmt::format("{} has an iommu but no device behind it", label(domain)),
+               "leave iommu out, or give the domain a device");
+  }
+  if (plan_.board.iommu != "smmuv3") {
+    out_.error(at, fmt::format("{} cannot have an iommu: the board has no SMMUv3", label(domain)),
+               "write iommu = \"none\"; accepting \"no-isolation\" does not stand in for it");
+  } else if (plan_.board.iommu_stages < 2) {
+    out_.error(
+        at,
+        fmt::format("{} cannot have an iommu: the board's SMMUv3 translates in one stage, and "
+                    "that one is Penstock's",
+                    label(domain)),
+        "write iommu = \"none\", or iommu_stages = 2 in the board's description if it can do both");
+  }
 }
 
 void Checker::check_devices(const DomainSpec& domain, PlannedDomain& planned) {

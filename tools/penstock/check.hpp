@@ -52,6 +52,10 @@ struct PlannedDomain {
   std::string on_crash;
   std::string iommu = "none";
   std::vector<PlannedDevice> devices;
+
+  /// What keeps its devices where they belong, when an IOMMU of its own has a part in it; else
+  /// empty.
+  [[nodiscard]] std::string isolation() const;
 };
 
 /// A valid configuration with every default filled in.
@@ -73,9 +77,10 @@ struct CheckOptions {
 [[nodiscard]] std::optional<Plan> check(const Config& config, const BoardDescription& board,
                                         const CheckOptions& options, Diagnostics& out);
 
-/// The statement for one device of the board; `accepted_*` decide what is listed as exposed.
+/// The statement for one device of the board, in a domain whose guest has this kind of IOMMU.
 [[nodiscard]] SecurityStatement state_security(const BoardDescription& board,
-                                               const BoardDevice& device);
+                                               const BoardDevice& device,
+                                               const std::string& guest_iommu = "none");
 /// "no-reset" and "no-isolation", as far as the device needs them on this board.
 [[nodiscard]] bool needs_no_reset(const BoardDevice& device);
 [[nodiscard]] bool needs_no_isolation(const BoardDescription& board, const BoardDevice& device);

@@ -316,6 +316,82 @@ TEST_F(Check, OwnershipTable) {
       "note 0000:00:03.0 (net): its DMA engine goes where its driver says\n");
 }
 
+constexpr const char* kDrive = "[[domain.device]]\nhost = \"0000:01:00.0\"\n";
+
+// Covers: S2.12 S2.22
+TEST_F(Check, AnIommuIsSaidInTheReport) {
+  EXPECT_EQ(complaints(kTop + domain("lab", "[0]", std::string("iommu = \"smmuv3\"\n") + kDrive) +
+                       domain("net", "[1]",
+                              "iommu = \"none\"\n"
+                              "[[domain.device]]\nhost = \"0000:02:00.0\"\n")),
+            "");
+  ASSERT_TRUE(plan_);
+  const std::string text = ownership_text(*plan_);
+  EXPECT_THAT(text, HasSubstr("lab     00:01.0  the guest's stage 1, then stage 2 of the SMMUv3: "
+                              "only its domain's memory  the ITS checks the DeviceID; the address "
+                              "is the guest's IOVA, bounded by stage 2; the event is ours  "));
+  EXPECT_THAT(text,
+              HasSubstr("net     00:01.0  stage 2 of the SMMUv3: only its domain's memory  "));
+  EXPECT_THAT(text, HasSubstr("\ndomain lab: its guest's own SMMUv3 (stage 1) keeps its devices "
+                              "from each other, as far as the guest uses it; the board's (stage 2) "
+                              "keeps them in the guest's memory, whatever the guest does\n"));
+  EXPECT_THAT(text, ::testing::Not(HasSubstr("domain net:")));
+  const auto json = ownership_json(*plan_);
+  EXPECT_EQ(json["domains"][0]["iommu"], "smmuv3");
+  EXPECT_TRUE(json["domains"][0].contains("isolation"));
+  EXPECT_EQ(json["domains"][1]["iommu"], "none");
+  EXPECT_FALSE(json["domains"][1].contains("isolation"));
+}
+
+// Covers: S2.12
+TEST_F(Check, IommusThatCannotBe) {
+  EXPECT_EQ(complaints(kTop + domain("a", "[0]", "iommu = \"smmuv2\"\n")),
+            "c.toml:7:9: error: \"iommu\" cannot be \"smmuv2\"\n"
+            "    did you mean \"smmuv3\"? possible: \"none\", \"smmuv3\"\n");
+  EXPECT_EQ(complaints(kTop + domain("a", "[0]", "iommu = \"virtio\"\n")),
+            "c.toml:7:9: error: \"iommu\" cannot be \"virtio\"\n"
+            "    write one of \"none\", \"smmuv3\"\n");
+  EXPECT_EQ(complaints(kTop + domain("a", "[0]", "iommu = \"smmuv3\"\n")),
+            "c.toml:7:9: error: domain \"a\" has an iommu but no device behind it\n"
+            "    leave iommu out, or give the domain a device\n");
+}
+
+// Covers: S2.12
+TEST_F(Check, AnIommuNeedsABoardThatNests) {
+  const std::string lab = kTop + domain("a", "[0]", std::string("iommu = \"smmuv3\"\n") + kDrive);
+  std::string board = test::kBoard;
+  board.replace(board.find("iommu_stages = 2"), 16, "iommu_stages = 1");
+  folder_.write("old.toml", board);
+  board_ = "old";
+  const std::string one_stage =
+      "c.toml:7:9: error: domain \"a\" cannot have an iommu: the board's SMMUv3 translates in one "
+      "stage, and that one is Penstock's\n"
+      "    write iommu = \"none\", or iommu_stages = 2 in the board's description if it can do "
+      "both\n";
+  EXPECT_EQ(complaints(lab), one_stage);
+  board.erase(board.find("iommu_stages = 1"), 16);
+  folder_.write("old.toml", board);
+  EXPECT_EQ(complaints(lab), one_stage);  // one stage is what a description means that says nothing
+  EXPECT_EQ(complaints(kTop + domain("a", "[0]", kDrive)), "");
+
+  board.replace(board.find("\"smmuv3\""), 8, "\"none\"");
+  folder_.write("bare.toml", board);
+  board_ = "bare";
+  EXPECT_EQ(complaints(lab + "accept = [\"no-isolation\"]\n"),
+            "c.toml:7:9: error: domain \"a\" cannot have an iommu: the board has no SMMUv3\n"
+            "    write iommu = \"none\"; accepting \"no-isolation\" does not stand in for it\n");
+}
+
+TEST_F(Check, ABoardHasOneOrTwoStages) {
+  std::string board = test::kBoard;
+  board.replace(board.find("iommu_stages = 2"), 16, "iommu_stages = 3");
+  folder_.write("odd.toml", board);
+  board_ = "odd";
+  EXPECT_THAT(complaints(kTop + domain("a", "[0]")),
+              HasSubstr("odd.toml:7:16: error: an SMMU has no 3 stages\n"
+                        "    write 1, or 2 when a stream can have both at once\n"));
+}
+
 // Covers: S3.34
 TEST_F(Check, Capabilities) {
   const auto with = [](const std::string& capability) {

@@ -38,7 +38,7 @@ TEST(Config, ChoicesAreClosed) {
   (void)read_config(file.string(), out);
   ASSERT_EQ(out.all().size(), 1U);
   EXPECT_EQ(out.all()[0].message, "\"on_crash\" cannot be \"restrat\"");
-  EXPECT_EQ(out.all()[0].hint, "did you mean \"restart\"?");
+  EXPECT_EQ(out.all()[0].hint, "did you mean \"restart\"? possible: \"restart\", \"stop\"");
 }
 
 TEST(Board, TheRepositorysBoardsAreValid) {

@@ -8,6 +8,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "core/manifest/boot_options.hpp"
 #include "tools/penstock/bundle.hpp"
 #include "tools/penstock/check.hpp"
 #include "tools/penstock/qemu.hpp"
@@ -33,6 +34,7 @@ struct Options {
   std::string qemu;
   std::vector<std::string> backends;
   std::vector<std::string> qemu_arguments;
+  std::vector<std::string> boot_options;
   unsigned timeout = 0;
   unsigned cpus = 0;
   bool json = false;
@@ -267,6 +269,20 @@ bool take_backends(const Options& options, QemuOptions& qemu) {
   return true;
 }
 
+/// The hypervisor would only warn of a word that it does not know; here is somebody to tell.
+bool take_boot_options(const Options& options, QemuOptions& qemu) {
+  for (const std::string& word : options.boot_options) {
+    const bool one_word = !word.empty() && word.find(' ') == std::string::npos;
+    if (!one_word || !penstock::manifest::boot_options(word).unknown.empty()) {
+      complain(
+          fmt::format("--boot-option: \"{}\" is no boot option; there is viommu=on|off", word));
+      return false;
+    }
+  }
+  qemu.boot_options = options.boot_options;
+  return true;
+}
+
 bool take_input(const Options& options, RunRequest& request) {
   if (options.input.empty()) return true;
   for (std::size_t i = 0; i < request.domains.size(); ++i) {
@@ -323,7 +339,10 @@ int do_run(Options options) {
   qemu.raw_arguments = options.qemu_arguments;
   qemu.count_instructions = options.icount;
   for (const json& d : request.domain_facts) request.domains.push_back(d["name"]);
-  if (!take_backends(options, qemu) || !take_input(options, request)) return kBadInput;
+  if (!take_backends(options, qemu) || !take_boot_options(options, qemu) ||
+      !take_input(options, request)) {
+    return kBadInput;
+  }
   request.board = board.name;
   request.command = qemu_command(board, qemu);
   request.out = out;
@@ -353,6 +372,9 @@ void add_run_options(CLI::App& run, Options& options) {
       ->allow_extra_args(false);
   run.add_option("--qemu-arg", options.qemu_arguments,
                  "One more argument for QEMU, taken as it is; may be repeated")
+      ->allow_extra_args(false);
+  run.add_option("--boot-option", options.boot_options,
+                 "A word for the hypervisor at boot, such as viommu=off; may be repeated")
       ->allow_extra_args(false);
   run.add_option("--qemu", options.qemu, "The emulator")
       ->envname("PENSTOCK_QEMU")
@@ -396,7 +418,8 @@ int dispatch(int argc, char** argv) {
   CLI::App* run = app.add_subcommand("run", "Run a configuration or a bundle on an emulated board");
   add_run_options(*run, options);
 
-  CLI::App* keys = app.add_subcommand("keys", "Print every key of a configuration and of a board");
+  CLI::App* keys = app.add_subcommand(
+      "keys", "Print every boot option, and every key of a configuration and of a board");
 
   try {
     app.parse(argc, argv);
@@ -404,8 +427,8 @@ int dispatch(int argc, char** argv) {
     return app.exit(error) == 0 ? kOk : kBadInput;
   }
   if (keys->parsed()) {
-    fmt::print("## Configuration\n\n{}\n## Board description\n\n{}", render_keys(config_keys()),
-               render_keys(board_keys()));
+    fmt::print("## Boot options\n\n{}\n## Configuration\n\n{}\n## Board description\n\n{}",
+               render_boot_options(), render_keys(config_keys()), render_keys(board_keys()));
     return kOk;
   }
   if (check->parsed()) return do_check(options);

@@ -66,11 +66,15 @@ std::string ownership_text(const Plan& plan) {
   std::vector<Row> devices = {
       {"device", "owner", "as", "memory access", "interrupts", "reset", "neighbours", "what"}};
   std::string exposed;
+  std::string isolation;
   for (const PlannedDomain& domain : plan.domains) {
     domains.push_back(
         {domain.name, fmt::format("{}", fmt::join(domain.cpus, ",")), format_size(domain.memory),
          domain.memory_base ? fmt::format("{:#x}", *domain.memory_base) : "anywhere",
          domain.kernel.filename().string(), fmt::format("{}", domain.devices.size())});
+    if (const std::string words = domain.isolation(); !words.empty()) {
+      isolation += fmt::format("domain {}: {}\n", domain.name, words);
+    }
     for (const PlannedDevice& d : domain.devices) {
       devices.push_back({format_bdf(d.host), domain.name, format_bdf(d.guest), d.security.dma,
                          d.security.messages, d.security.reset, d.security.isolation, d.name});
@@ -90,6 +94,7 @@ std::string ownership_text(const Plan& plan) {
   }
   text += layout(domains);
   if (devices.size() > 1) text += '\n' + layout(devices);
+  if (!isolation.empty()) text += '\n' + isolation;
   if (!exposed.empty()) text += '\n' + exposed;
   return text;
 }
@@ -99,16 +104,13 @@ nlohmann::json ownership_json(const Plan& plan) {
   for (const PlannedDomain& domain : plan.domains) {
     nlohmann::json devices = nlohmann::json::array();
     for (const PlannedDevice& device : domain.devices) devices.push_back(device_json(device));
-    nlohmann::json entry = {{"name", domain.name},
-                            {"cpus", domain.cpus},
-                            {"memory", domain.memory},
-                            {"kernel", domain.kernel.string()},
-                            {"cmdline", domain.cmdline},
-                            {"autostart", domain.autostart},
-                            {"on_reboot", domain.on_reboot},
-                            {"on_crash", domain.on_crash},
-                            {"devices", devices}};
+    nlohmann::json entry = {{"name", domain.name},           {"cpus", domain.cpus},
+                            {"memory", domain.memory},       {"kernel", domain.kernel.string()},
+                            {"cmdline", domain.cmdline},     {"autostart", domain.autostart},
+                            {"on_reboot", domain.on_reboot}, {"on_crash", domain.on_crash},
+                            {"iommu", domain.iommu},         {"devices", devices}};
     if (domain.memory_base) entry["memory_base"] = *domain.memory_base;
+    if (domain.iommu != "none") entry["isolation"] = domain.isolation();
     if (!domain.initrd.empty()) entry["initrd"] = domain.initrd.string();
     domains.push_back(entry);
   }

@@ -54,6 +54,13 @@ TEST_F(Run, EndWithoutTheHypervisorsWordIsAFailure) {
   EXPECT_THAT(result.why, HasSubstr("went off before"));
 }
 
+TEST_F(Run, AHypervisorThatGivesUpIsAFailure) {
+  const RunResult result = run_board(request("printf 'penstock| @ end {\"ok\":false}\\r\\n'"));
+  EXPECT_EQ(result.end, RunEnd::kFailed);
+  EXPECT_EQ(result.why, "the hypervisor could not go on; its console says why");
+  EXPECT_EQ(result.report["ok"], false);
+}
+
 TEST_F(Run, FailureOfTheEmulatorIsShown) {
   const RunResult result = run_board(request("echo no such machine >&2; exit 1"));
   EXPECT_EQ(result.end, RunEnd::kFailed);

@@ -1,6 +1,7 @@
 #include "tools/penstock/qemu.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "core/base/address.hpp"
 
@@ -79,6 +80,10 @@ std::vector<std::string> qemu_command(const BoardDescription& board, const QemuO
   for (const std::string& argument : options.arguments) add(argument);
   command.insert(command.end(), options.raw_arguments.begin(), options.raw_arguments.end());
   command.insert(command.end(), {"-kernel", options.bundle.string()});
+  if (!options.boot_options.empty()) {
+    command.insert(command.end(),
+                   {"-append", fmt::format("{}", fmt::join(options.boot_options, " "))});
+  }
   return command;
 }
 

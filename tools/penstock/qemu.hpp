@@ -16,6 +16,7 @@ struct QemuOptions {
   std::map<std::string, std::string> backends;  // by name, "-drive ..."; overrides a device's own
   std::vector<std::string> arguments;           // the configuration's
   std::vector<std::string> raw_arguments;       // --qemu-arg, taken as they are, last
+  std::vector<std::string> boot_options;        // words for the hypervisor (boot_options.hpp)
   bool count_instructions = false;  // virtual time is the number of executed instructions
   std::filesystem::path folder;     // {dir}
   std::filesystem::path out;        // {out}

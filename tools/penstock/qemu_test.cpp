@@ -36,6 +36,18 @@ TEST(Qemu, CommandLine) {
                   "/out/x/qemu-trace", "-machine", "iommu=none and more", "-kernel", "b.img"));
 }
 
+// Covers: S2.13
+TEST(Qemu, BootOptionsAreTheKernelsCommandLine) {
+  const test::Folder folder;
+  QemuOptions options;
+  options.bundle = "b.img";
+  options.boot_options = {"viommu=off", "viommu=on"};
+  const auto command = qemu_command(test_board(folder), options);
+  ASSERT_GE(command.size(), 4U);
+  EXPECT_THAT(std::vector(command.end() - 4, command.end()),
+              ElementsAre("-kernel", "b.img", "-append", "viommu=off viommu=on"));
+}
+
 TEST(Qemu, OptionsAreSplitAtTheFirstBlank) {
   EXPECT_THAT(split_option("-drive file=a b,if=none"), ElementsAre("-drive", "file=a b,if=none"));
   EXPECT_THAT(split_option("-nodefaults"), ElementsAre("-nodefaults"));

@@ -54,7 +54,10 @@ void RunReport::event(std::string_view name, const nlohmann::json& body) {
   if (name == "audit") take_audit(body);
   if (name == "device") merge_device(body);
   if (name == "domain") merge_domain(body);
-  if (name == "end") ended_ = true;
+  if (name == "end") {
+    ended_ = true;
+    gave_up_ = body.value("ok", nlohmann::json(true)) == false;
+  }
   if (name == "exits") {
     nlohmann::json counts = body;
     counts.erase("domain");

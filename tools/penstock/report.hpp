@@ -27,6 +27,8 @@ class RunReport {
   void line(std::string_view source, std::string_view text);
 
   [[nodiscard]] bool ended() const { return ended_; }
+  /// It ended because it could not go on, such as without a domain that can run.
+  [[nodiscard]] bool gave_up() const { return gave_up_; }
   /// What an audit has found first; nothing when all were good.
   [[nodiscard]] const std::optional<std::string>& violation() const { return violation_; }
   /// `ok` and `why` as the caller saw the board end.
@@ -49,6 +51,7 @@ class RunReport {
   std::optional<std::string> violation_;
   nlohmann::json messages_ = nlohmann::json::array();  // warnings and errors of the hypervisor
   bool ended_ = false;
+  bool gave_up_ = false;
 };
 
 /// `value` as a text for a file; bytes of a guest that are no UTF-8 are replaced.

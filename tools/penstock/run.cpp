@@ -193,6 +193,9 @@ RunResult Runner::run() {
   if (report_.violation()) {
     return conclude(RunEnd::kFailed, "the audit found: " + printable(*report_.violation()));
   }
+  if (report_.gave_up()) {
+    return conclude(RunEnd::kFailed, "the hypervisor could not go on; its console says why");
+  }
   return conclude(RunEnd::kOrderly, "every domain is off");
 }
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "core/manifest/boot_options.hpp"
+
 namespace penstock::tool {
 namespace {
 
@@ -57,6 +59,7 @@ constexpr std::array kBoardKeys = std::to_array<Key>({
   {"", "memory_base", Type::kNumber, true, "Machine address of the RAM"},
   {"", "memory", Type::kSize, true, "Size of the RAM"},
   {"", "iommu", Type::kText, true, "`smmuv3` or `none`"},
+  {"", "iommu_stages", Type::kNumber, false, "Stages of translation that the SMMU can do for one access: 1 (default), or 2 when stage 1 and stage 2 nest; a domain's `iommu` needs 2"},
   {"", "msi", Type::kText, true, "`its`, `gicv2m` or `none`: who receives message interrupts"},
   {"", "bridge", Type::kText, true, "`ecam` or `none`: how configuration space is reached"},
   {"", "qemu", Type::kTable, false, "How QEMU emulates the board"},
@@ -157,6 +160,14 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
     }
   }
   return best;
+}
+
+std::string render_boot_options() {
+  std::string text = "| word | value | meaning |\n|---|---|---|\n";
+  for (const manifest::BootOption& option : manifest::kBootOptions) {
+    text += fmt::format("| `{}=` | {} | {} |\n", option.name, option.values, option.meaning);
+  }
+  return text;
 }
 
 std::string render_keys(std::span<const Key> keys) {

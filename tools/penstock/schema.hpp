@@ -43,6 +43,8 @@ struct Key {
 [[nodiscard]] std::string nearest(std::string_view word,
                                   const std::vector<std::string>& candidates);
 
+/// Markdown: the table of the hypervisor's boot options.
+[[nodiscard]] std::string render_boot_options();
 /// Markdown: one section with a table of keys for each TOML table, in the order of the schema.
 [[nodiscard]] std::string render_keys(std::span<const Key> keys);
 

@@ -8,13 +8,21 @@
 namespace penstock::tool {
 namespace {
 
+// Covers: S2.28
 TEST(Schema, DocumentationHasEveryKeyAndNoOther) {
   const std::string doc =
       test::text_of(std::filesystem::path(PENSTOCK_SOURCE_DIR) / "docs/configuration.md");
-  const std::string rendered = "## Configuration\n\n" + render_keys(config_keys()) +
+  const std::string rendered = "## Boot options\n\n" + render_boot_options() +
+                               "\n## Configuration\n\n" + render_keys(config_keys()) +
                                "\n## Board description\n\n" + render_keys(board_keys());
   EXPECT_TRUE(doc.ends_with(rendered))
       << "put the output of `penstock keys` at the end of docs/configuration.md";
+}
+
+// Covers: S2.13 S2.28
+TEST(Schema, BootOptionsAreATable) {
+  EXPECT_THAT(render_boot_options(),
+              ::testing::HasSubstr("| `viommu=` | `on` (default) or `off` |"));
 }
 
 TEST(Schema, FindsTheNearestWord) {

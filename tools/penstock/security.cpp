@@ -12,16 +12,28 @@ bool needs_no_isolation(const BoardDescription& board, const BoardDevice& device
   return board.iommu == "none" || board.msi != "its" || device.isolation == Isolation::kShared;
 }
 
-SecurityStatement state_security(const BoardDescription& board, const BoardDevice& device) {
+std::string PlannedDomain::isolation() const {
+  if (iommu == "none") return {};
+  return "its guest's own SMMUv3 (stage 1) keeps its devices from each other, as far as the guest "
+         "uses it; the board's (stage 2) keeps them in the guest's memory, whatever the guest does";
+}
+
+SecurityStatement state_security(const BoardDescription& board, const BoardDevice& device,
+                                 const std::string& guest_iommu) {
+  const bool nested = board.iommu == "smmuv3" && guest_iommu == "smmuv3";
   SecurityStatement s;
-  if (board.iommu == "smmuv3") {
+  if (nested) {
+    s.dma = "the guest's stage 1, then stage 2 of the SMMUv3: only its domain's memory";
+  } else if (board.iommu == "smmuv3") {
     s.dma = "stage 2 of the SMMUv3: only its domain's memory";
   } else {
     s.dma = "INSECURE: no IOMMU";
     s.exposed.emplace_back("it can read and write all memory, the hypervisor's too: no IOMMU");
   }
   if (board.msi == "its") {
-    s.messages = "the ITS checks the DeviceID";
+    s.messages = nested ? "the ITS checks the DeviceID; the address is the guest's IOVA, bounded "
+                          "by stage 2; the event is ours"
+                        : "the ITS checks the DeviceID";
   } else if (board.msi == "gicv2m") {
     s.messages = "INSECURE: the doorbell checks no sender";
     s.exposed.emplace_back("it can raise every other device's interrupts: GICv2m checks no sender");

@@ -60,6 +60,7 @@ cpus = 4
 memory_base = 0x40000000
 memory = "1G"
 iommu = "smmuv3"
+iommu_stages = 2
 msi = "its"
 bridge = "ecam"
 [qemu]

@@ -194,7 +194,7 @@ std::optional<Located<std::string>> TableReader::choice(
   for (const std::string& a : allowed) list += fmt::format("{}\"{}\"", list.empty() ? "" : ", ", a);
   out_->error(value->at, fmt::format("\"{}\" cannot be \"{}\"", key, value->value),
               near.empty() ? fmt::format("write one of {}", list)
-                           : fmt::format("did you mean \"{}\"?", near));
+                           : fmt::format("did you mean \"{}\"? possible: {}", near, list));
   return {};
 }
 

@@ -104,6 +104,7 @@ using Res25  = Field<31, 25>;
 using VMID   = Field<47, 32>;
 using ASID   = Field<63, 48>;
 static_assert(covers_exactly<64, Op, Res8, NUM, Res17, SCALE, Res25, VMID, ASID>());
+using Asid8  = Field<55, 48>;  // where IDR0.ASID16 = 0
 // word 1
 using Leaf    = Field< 0,  0>;
 using Res1    = Field< 7,  1>;

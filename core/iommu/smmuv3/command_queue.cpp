@@ -21,7 +21,8 @@ Status CommandQueue::init(port::Mmio& registers, port::PhysMem& memory, port::Cl
                           mem::PagePool& pool, port::Log& log, unsigned log2_limit,
                           std::uint64_t wait_ns) {
   log2_ = log2_limit < kLog2Entries ? log2_limit : kLog2Entries;
-  const std::uint64_t bytes = std::uint64_t{hw::kCommandBytes} << log2_;
+  entries_ = std::uint32_t{1} << log2_;
+  const std::uint64_t bytes = std::uint64_t{hw::kCommandBytes} * entries_;
   base_ = TRY(pool.take(bytes, bytes));
   registers_ = &registers;
   memory_ = &memory;
@@ -42,25 +43,31 @@ void CommandQueue::program() {
 
 /// Indices count modulo twice the queue's size: the bit above the index is the wrap bit.
 std::uint32_t CommandQueue::wrap(std::uint32_t index) const {
-  return index & static_cast<std::uint32_t>(low_mask(log2_ + 1));
+  return index & (2 * entries_ - 1);
 }
 
-void CommandQueue::put(const hw::Command& command) {
-  const std::uint64_t slot = produced_ & low_mask(log2_);
-  auto* words = reinterpret_cast<std::uint64_t*>(
-      memory_->map(base_ + slot * hw::kCommandBytes, hw::kCommandBytes));
-  for (std::size_t i = 0; i < command.size(); ++i) {
-    std::atomic_ref<std::uint64_t>(words[i]).store(command[i], std::memory_order_relaxed);
-  }
-  produced_ = wrap(produced_ + 1);
+/// Writes the batch and a CMD_SYNC behind it. The words are the SMMU's to read only once CMDQ_PROD
+/// has been written.
+void CommandQueue::put_with_sync(std::span<const hw::Command> batch) {
+  const std::uint64_t bytes = std::uint64_t{hw::kCommandBytes} * entries_;
+  auto* ring = reinterpret_cast<hw::Command*>(memory_->map(base_, bytes));
+  const std::uint32_t last = entries_ - 1;
+  std::uint32_t slot = produced_ & last;
+  const auto put = [&](const hw::Command& command) {
+    std::atomic_ref<std::uint64_t>(ring[slot][0]).store(command[0], std::memory_order_relaxed);
+    std::atomic_ref<std::uint64_t>(ring[slot][1]).store(command[1], std::memory_order_relaxed);
+    slot = (slot + 1) & last;
+  };
+  for (const hw::Command& command : batch) put(command);
+  put(hw::sync());
+  produced_ = wrap(produced_ + static_cast<std::uint32_t>(batch.size()) + 1);
 }
 
 /// The commands from index `from` up to produced_, which are at most one turn of the ring.
 void CommandQueue::make_observable(std::uint32_t from) {
-  const std::uint64_t entries = std::uint64_t{1} << log2_;
-  const std::uint64_t first = from & low_mask(log2_);
+  const std::uint64_t first = from & (entries_ - 1);
   const std::uint64_t count = wrap(produced_ - from);
-  const std::uint64_t before_end = count < entries - first ? count : entries - first;
+  const std::uint64_t before_end = count < entries_ - first ? count : entries_ - first;
   memory_->make_observable(base_ + first * hw::kCommandBytes, before_end * hw::kCommandBytes);
   if (before_end != count) {
     memory_->make_observable(base_, (count - before_end) * hw::kCommandBytes);
@@ -71,24 +78,33 @@ Status CommandQueue::issue(std::span<const hw::Command> batch) {
   if (batch.size() > kMaxBatch) return fail(Code::kOutOfRange, batch.size());
   // Commands that an earlier call gave up on may not be overwritten: the queue is dead until the
   // SMMU has drained it.
-  if (get<cons::RD>(registers_->read32(hw::kCmdqCons)) != produced_) {
-    return fail(Code::kTimeout, hw::kCmdqCons);
+  if (stuck_) {
+    if (get<cons::RD>(registers_->read32(hw::kCmdqCons)) != produced_) {
+      return fail(Code::kTimeout, hw::kCmdqCons);
+    }
+    stuck_ = false;
   }
   const std::uint32_t first = produced_;
-  for (const hw::Command& command : batch) put(command);
-  put(hw::sync());
+  put_with_sync(batch);
   make_observable(first);
   registers_->write32(hw::kCmdqProd, produced_);
-
   skips_left_ = kMaxSkips;
+  // CONS passes a CMD_SYNC only when it and everything before it has completed (IHI 0070, 4.7);
+  // the clock is asked only where that takes a while.
+  if (get<cons::RD>(registers_->read32(hw::kCmdqCons)) == produced_) return {};
+  return wait();
+}
+
+/// For the SMMU to consume everything; gets over commands that it rejects.
+Status CommandQueue::wait() {
   Status result;
   port::Deadline deadline(*clock_, wait_ns_);
   for (;;) {
-    // CONS passes a CMD_SYNC only when it and everything before it has completed (IHI 0070, 4.7).
-    if (get<cons::RD>(registers_->read32(hw::kCmdqCons)) == produced_) return result;
     if (Status ok = recover(); !ok) result = ok;
+    if (get<cons::RD>(registers_->read32(hw::kCmdqCons)) == produced_) return result;
+    stuck_ = skips_left_ == 0 || deadline.expired();
     if (skips_left_ == 0) return result;
-    if (deadline.expired()) return fail(Code::kTimeout, hw::kCmdqCons);
+    if (stuck_) return fail(Code::kTimeout, hw::kCmdqCons);
   }
 }
 
@@ -110,7 +126,7 @@ Status CommandQueue::recover() {
     const std::uint32_t resume = produced_;
     const auto bad = static_cast<std::uint32_t>(get<cons::RD>(where));
     produced_ = bad;
-    put(hw::sync());
+    put_with_sync({});
     make_observable(bad);
     produced_ = resume;
   }

@@ -40,8 +40,9 @@ class CommandQueue {
   Status recover();
 
  private:
-  void put(const hw::smmuv3::Command& command);
+  void put_with_sync(std::span<const hw::smmuv3::Command> batch);
   void make_observable(std::uint32_t from);
+  Status wait();
   [[nodiscard]] std::uint32_t wrap(std::uint32_t index) const;
 
   port::Mmio* registers_ = nullptr;
@@ -50,6 +51,8 @@ class CommandQueue {
   port::Log* log_ = nullptr;
   Hpa base_;
   unsigned log2_ = 0;
+  std::uint32_t entries_ = 1;
+  bool stuck_ = false;  // an earlier call has given up on commands that may still be in the queue
   std::uint64_t wait_ns_ = 0;
   std::uint32_t produced_ = 0;  // index with wrap bit, as CMDQ_PROD holds it
   unsigned skips_left_ = 0;     // rejected commands that one issue() gets over

@@ -23,6 +23,13 @@ void* memcpy(void* to, const void* from, std::size_t n) {
           : "r"(fw), "r"(tw)
           : "memory");
     }
+    for (; n >= 16; n -= 16, tw += 2, fw += 2) {
+      std::uint64_t a, b;
+      asm volatile("ldp %0, %1, [%2]\n\tstp %0, %1, [%3]"
+                   : "=&r"(a), "=&r"(b)
+                   : "r"(fw), "r"(tw)
+                   : "memory");
+    }
     for (; n >= 8; n -= 8) *tw++ = *fw++;
     t = reinterpret_cast<std::uint8_t*>(tw);
     f = reinterpret_cast<const std::uint8_t*>(fw);

@@ -118,8 +118,9 @@ void handle_system_register(Vcpu& vcpu, GuestFrame& frame, std::uint64_t esr) {
 /// Work that a trap has left behind, on the vCPU's own time.
 void before_return(Vcpu& vcpu) {
   vm::Domain& domain = vcpu.partition->domain();
-  // The rest of long work: the guest gets its turn, and at its first instruction this CPU is back.
-  if (domain.work()) send_sgi(vcpu.cpu->affinity, kKickSgi);
+  // The rest of long work, a share for each stay here: the guest gets its turn, and at its first
+  // instruction this CPU is back.
+  if (domain.has_work()) send_sgi(vcpu.cpu->affinity, kKickSgi);
   if (domain.gic().needs_delivery(vcpu.index)) {
     domain.gic().deliver(vcpu.index, vcpu.list_registers);
   }
@@ -180,7 +181,9 @@ void take_pending_interrupts() {
 
 extern "C" void handle_guest_irq() {
   take_pending_interrupts();
-  before_return(*own_cpu().vcpu);
+  Vcpu& vcpu = *own_cpu().vcpu;
+  if (vcpu.partition->domain().has_work()) vcpu.partition->domain().do_work();
+  before_return(vcpu);
 }
 
 extern "C" void handle_guest_sync(GuestFrame* frame) {
