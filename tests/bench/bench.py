@@ -20,6 +20,7 @@ import guests
 import hotspots
 import iommu
 import measure
+import mix
 import paths
 import workstation
 from figures import Figure, figure, rows, table
@@ -36,8 +37,6 @@ MEMORY_BUDGET = 8 << 20
 # A guest may say something on its console while it reads; a trap per doorbell would be one or more.
 SYNC_PER_READ = 0.001
 FUNCTIONS = 32
-ENOUGH_OF_A_KIND = 20  # reads
-LEAST_SHARE = 0.8
 
 
 @dataclass(frozen=True)
@@ -63,59 +62,6 @@ def per_operation(runs: list[measure.Run], marker: int, own: bool = False,
     return middle([each.own if own else each.instructions for each in windows]) / operations
 
 
-def kinds(runs: list[measure.Run]) -> dict[tuple, list[int]]:
-    """Single reads by what happened during them: waits, interrupts, changes of task."""
-    found: dict[tuple, list[int]] = {}
-    for run in runs:
-        for each in run.windows.get(measure.READ_1, []):
-            found.setdefault((each.waits, each.taken, each.stacks), []).append(each.instructions)
-    return found
-
-
-def same_mix(bare: list[measure.Run], ours: list[measure.Run]) -> tuple[float, float, float]:
-    """Instructions of a read on bare metal and on Penstock, and the share of reads that count.
-
-    Whether a completion finds the reader still on the CPU, or the idle task, or a CPU that waits,
-    makes thousands of instructions of difference and depends on when QEMU's threads run. So reads
-    are compared with reads of their kind, and both sides are weighted with the same mix: theirs
-    together. A kind that one side has hardly ever shown is left out.
-    """
-    theirs, mine = kinds(bare), kinds(ours)
-    common = [kind for kind in theirs
-              if min(len(theirs[kind]), len(mine.get(kind, []))) >= ENOUGH_OF_A_KIND]
-    weight = sum(len(theirs[kind]) + len(mine[kind]) for kind in common)
-    if weight == 0:
-        raise measure.Broken("no kind of read was seen on both bare metal and Penstock")
-
-    def typical(side: dict[tuple, list[int]]) -> float:
-        return sum(statistics.median(side[kind]) * (len(theirs[kind]) + len(mine[kind]))
-                   for kind in common) / weight
-
-    share = weight / (sum(map(len, theirs.values())) + sum(map(len, mine.values())))
-    if share < LEAST_SHARE:
-        raise measure.Broken(f"only {share:.0%} of the reads are of kinds that both bare metal and "
-                             "Penstock have shown: run again on a workstation that is less busy")
-    return typical(theirs), typical(mine), share
-
-
-def mix_figures(bare: list[measure.Run], ours: list[measure.Run]) -> list[Figure]:
-    """What the comparison with the same mix leaves out, so that a reader can judge it: a Penstock
-    that made slow kinds of reads more frequent would show here and in the plain mean alone."""
-
-    def slow(runs: list[measure.Run]) -> float:
-        found = kinds(runs)
-        return 1 - len(found.get(min(found), [])) / sum(map(len, found.values()))
-
-    def spread(runs: list[measure.Run]) -> float:
-        means = [per_operation([run], measure.READ_1, middle=statistics.mean) for run in runs]
-        return max(means) / min(means)
-
-    return [figure("  share of reads that are not of the quickest kind", "", slow(ours),
-                   slow(bare)),
-            figure("  largest plain mean of a round over the smallest", "times", spread(ours),
-                   spread(bare))]
-
-
 def reads(bare: list[measure.Run], ours: list[measure.Run]) -> list[Figure]:
     unit = "instructions"
     found = []
@@ -125,12 +71,7 @@ def reads(bare: list[measure.Run], ours: list[measure.Run]) -> list[Figure]:
                         for runs in (bare, ours))
         found.append(figure(name, unit, value, limit, READ_RATIO * limit))
         if depth == 1:
-            # Beside the verdict, never instead of it: how much of the difference is a different mix.
-            mix_limit, mix_value, share = same_mix(bare, ours)
-            found.append(figure("  both sides weighted with the same mix of reads (a record)", unit,
-                                mix_value, mix_limit))
-            found.append(figure("  share of the reads that were of a kind on both", "", share))
-            found += mix_figures(bare, ours)
+            found += mix.figures(bare, ours)
         found.append(figure("  of these the hypervisor's own, mean", unit,
                             per_operation(ours, marker, True, batch, statistics.mean)))
         windows = [window for run in ours for window in run.windows[marker]]
@@ -174,18 +115,12 @@ def devices_per_domain() -> int:
     return int(found[1])
 
 
-def many_functions(count: int) -> list[measure.Device]:
-    """`count` functions on bus 0 from slot 3 on: one in each slot, or eight where they are many."""
-    each = 1 if count <= 29 else 8
-    return [measure.edu(f"{3 + i // each:02x}.{i % each}", each) for i in range(count)]
-
-
 def config_reads(effort: Effort) -> list[Figure]:
     """The last function's config space, with one and with many functions passed through."""
     found = []
     for count in (1, min(FUNCTIONS, devices_per_domain())):
         say(f"  Penstock with {count} function{'s' if count > 1 else ''}")
-        devices = many_functions(count)
+        devices = measure.many_functions(count)
         words = {"rounds": str(effort.loops), "settle": "1", "device": devices[-1].place}
         run = measure.Board(f"functions-{count}", devices, words).penstock()
         for name, marker in (("load from ECAM", measure.RAW_CONFIG),

@@ -8,10 +8,13 @@ from collections import Counter
 import measure
 import paths
 
-OPERATIONS = ((measure.READ_1, "NVMe read, queue depth 1"),
-              (measure.READ_32, "NVMe read, queue depth 32"),
-              (measure.MESSAGE, "MSI, raised to handled"),
-              (measure.RAW_CONFIG, "config-space read"))
+# Marker, its title, and whether the guest has an SMMU of its own.
+OPERATIONS = ((measure.READ_1, "NVMe read, queue depth 1", False),
+              (measure.READ_32, "NVMe read, queue depth 32", False),
+              (measure.READ_32, "NVMe read behind stage 1, strict, queue depth 32", True),
+              (measure.MAP_4K, "DMA map and unmap of 4 KiB, strict", True),
+              (measure.MESSAGE, "MSI, raised to handled", False),
+              (measure.RAW_CONFIG, "config-space read", False))
 READS, ROUNDS, SHOWN = 4000, 1000, 16
 
 
@@ -28,9 +31,9 @@ def text() -> str:
     known = functions()
     starts = [address for address, _ in known]
     lines = []
-    for marker, title in OPERATIONS:
-        board = measure.Board("profile", [measure.nvme(), measure.edu()],
-                              {"reads": str(READS), "rounds": str(ROUNDS)}, profile=marker)
+    for marker, title, iommu in OPERATIONS:
+        words = {"reads": str(READS), "rounds": str(ROUNDS), "iommu.strict": "1"}
+        board = measure.Board("profile", [measure.nvme(), measure.edu()], words, marker, iommu)
         run = board.penstock()
         spent: Counter[str] = Counter()
         for address, instructions in run.blocks:

@@ -1,11 +1,12 @@
-"""A guest's own SMMU against bare metal with the same kernel on the board's own: drive, mappings, and
-the command queue by itself."""
+"""A guest's own SMMU against bare metal with the same kernel on the board's own: drive, mappings,
+and the command queue by itself."""
 
 import statistics
 import sys
 
 import guests
 import measure
+import mix
 from figures import Figure, figure
 
 READ_RATIO = {"1": 1.08, "0": 1.05}  # iommu.strict
@@ -15,6 +16,8 @@ COMMAND_BUDGET = 150
 JUDGED_BATCH = 64
 ROUNDS = 8  # of each batch, as guest/commands.c says
 BATCHES = [4 ** i for i in range(7)]
+STREAMS = 32
+SLICE_BUDGET = 20_000  # docs/benchmarks.md, "A slice"
 
 
 def say(text: str) -> None:
@@ -34,6 +37,8 @@ def reads(bare: list[measure.Run], ours: list[measure.Run], strict: str) -> list
         limit, value = mean(bare, marker, batch), mean(ours, marker, batch)
         found.append(figure(f"NVMe 4 KiB random read behind stage 1, {KIND[strict]}, depth {depth}",
                             "instructions", value, limit, READ_RATIO[strict] * limit))
+        if depth == 1:
+            found += mix.figures(bare, ours)
         found.append(figure("  of these the hypervisor's own", "instructions",
                             mean(ours, marker, batch, lambda each: each.own)))
         found.append(figure("  traps other than interrupts, per read", "traps",
@@ -50,22 +55,33 @@ def mappings(bare: list[measure.Run], ours: list[measure.Run], plain: list[measu
                             limit + MAP_BUDGET[marker]))
         traps = mean(ours, marker, loops, lambda each: each.sync)
         found.append(figure("  traps of each", "traps", traps, budget=1.01))
-        without = mean(plain, marker, loops)
-        found.append(figure("  times what it costs a guest without an SMMU of its own", "times",
-                            value / without))
+    limit, value, without = (statistics.median(each.instructions for run in runs
+                                               for each in run.windows[measure.UNMAP_4K])
+                             for runs in (bare, ours, plain))
+    found.append(figure("DMA unmap of 4 KiB, strict, median", "instructions", value, limit))
+    found.append(figure("  times that of a guest without an SMMU", "times", value / without))
     return found
 
 
 def commands() -> list[Figure]:
-    board = measure.Board("commands", [measure.edu()], iommu=True, program=guests.commands())
-    windows = board.penstock().windows.get(measure.COMMANDS, [])
-    if len(windows) != ROUNDS * len(BATCHES):
-        raise measure.Broken(f"{len(windows)} batches were seen instead of {ROUNDS * len(BATCHES)}")
+    board = measure.Board("commands", measure.many_functions(STREAMS), iommu=True,
+                          program=guests.commands())
+    seen = board.penstock().windows
+    batches, entries = (seen.get(each, []) for each in (measure.COMMANDS, measure.EVERY_ENTRY))
+    if len(batches) != ROUNDS * len(BATCHES) or len(entries) != ROUNDS:
+        raise measure.Broken(f"of {ROUNDS * len(BATCHES)} batches {len(batches)} were seen, "
+                             f"of {ROUNDS} changes of every entry {len(entries)}")
     found = []
     for i, batch in enumerate(BATCHES):
-        own = statistics.median(each.instructions for each in windows[ROUNDS * i:ROUNDS * (i + 1)])
+        own = statistics.median(each.instructions for each in batches[ROUNDS * i:ROUNDS * (i + 1)])
         found.append(figure(f"vSMMU command, in a batch of {batch:,}", "instructions", own / batch,
                             budget=COMMAND_BUDGET if batch == JUDGED_BATCH else None))
+    changed = statistics.median(each.instructions for each in entries)
+    found.append(figure(f"vSMMU entry, {STREAMS} changed with one CFGI_ALL", "instructions",
+                        changed / STREAMS))
+    for title, windows in (("full batches", batches), ("CFGI_ALL", entries)):
+        found.append(figure(f"  longest stay in the hypervisor, {title}", "instructions",
+                            max(each.longest for each in windows), budget=SLICE_BUDGET))
     return found
 
 

@@ -28,7 +28,8 @@ IMAGE_LIMIT = 16 << 20
 
 READ_1, READ_32, LINUX_CONFIG, MESSAGE = 0x71, 0x72, 0x73, 0x75
 INIT, RAW_CONFIG, BAR, END = 0x76, 0x79, 0x7A, 0x7F
-MAP_4K, MAP_64K, COMMANDS = 0x77, 0x78, 0x7B
+UNMAP_4K, MAP_4K, MAP_64K = 0x74, 0x77, 0x78
+COMMANDS, EVERY_ENTRY = 0x7B, 0x7C
 BATCH = 500  # reads in one window at queue depth 32, as guest/bench.sh says
 
 
@@ -43,9 +44,11 @@ class Counts:
     waits: int
     taken: int
     stacks: int
+    longest: int
 
     def __sub__(self, other: "Counts") -> "Counts":
-        return Counts(*[mine - its for mine, its in zip(astuple(self), astuple(other))])
+        sums = [mine - its for mine, its in zip(astuple(self), astuple(other))]
+        return Counts(*sums[:-1], self.longest)
 
 
 @dataclass
@@ -107,6 +110,12 @@ def edu(place: str = "03.0", functions: int = 1) -> Device:
     return Device(place, f"edu,dma_mask=0xffffffffffffffff{many}", "none")
 
 
+def many_functions(count: int) -> list[Device]:
+    """`count` functions on bus 0 from slot 3 on: one in each slot, or eight where they are many."""
+    each = 1 if count <= 29 else 8
+    return [edu(f"{3 + i // each:02x}.{i % each}", each) for i in range(count)]
+
+
 def parse_counts(file: Path):
     windows: dict[int, list[Counts]] = defaultdict(list)
     blocks = []
@@ -135,7 +144,7 @@ class Board:
     devices: list[Device]
     words: dict[str, str] = field(default_factory=dict)  # of the guest's command line
     profile: int = 0
-    iommu: bool = False  # one for the kernel: the board's own on bare metal, a virtual one in a domain
+    iommu: bool = False  # for the kernel: the board's own on bare metal, a virtual one in a domain
     program: Path | None = None  # instead of Debian's kernel and the RAM disk
 
     @property
@@ -179,7 +188,7 @@ class Board:
     def _description(self) -> str:
         lines = ['name = "bench"', 'title = "QEMU virt for the benchmark"', "cpus = 1",
                  "memory_base = 0x40000000", f'memory = "{BOARD_MEMORY}"', 'iommu = "smmuv3"',
-                 'msi = "its"', 'bridge = "ecam"', "", "[qemu]",
+                 'iommu_stages = 2', 'msi = "its"', 'bridge = "ecam"', "", "[qemu]",
                  'machine = "virt,virtualization=on,gic-version=3,iommu=smmuv3"',
                  'cpu = "cortex-a76"', "arguments = []"]
         for device in self.devices:

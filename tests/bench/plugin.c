@@ -3,7 +3,7 @@
 // A marker is `hint #0x70` … `hint #0x7f`: no operation at any exception level, and nothing traps it. At a marker one
 // line goes to the file, all numbers since the start of the board:
 //
-//   MARKER(hex) INSTRUCTIONS OWN SYNC IRQ WAITS TAKEN STACKS
+//   MARKER(hex) INSTRUCTIONS OWN SYNC IRQ WAITS TAKEN STACKS LONGEST
 //
 // INSTRUCTIONS  executed at all exception levels by all CPUs; a CPU that waits (WFI) executes none
 // OWN           those of them in the range image=START-END, the hypervisor's
@@ -11,6 +11,7 @@
 // WAITS, TAKEN  WFI, and reads of ICC_IAR1_EL1, outside the hypervisor: how often the kernel had nothing to do, and how
 //               many interrupts it took
 // STACKS        writes of SP_EL0, where Linux keeps the running task: more of them, more changes of task
+// LONGEST       unlike the others since the last marker: most instructions of the hypervisor from one entry to the next
 //
 // With profile=MARKER the blocks of the hypervisor that run between that marker and the next 0x7f are counted too, and
 // the end of the file has one line for each: `block ADDRESS INSTRUCTIONS EXECUTIONS`.
@@ -70,20 +71,30 @@ struct block {
 
 static qemu_plugin_u64 all, own, sync_entries, irq_entries, waits, taken, stacks;
 static uint64_t image_start, image_end, vectors;
+static uint64_t own_at_entry, longest;
 static unsigned profiled;  // marker, 0: none
 static bool profiling;
 static struct block *blocks;
 static FILE *out;
 
-static void at_marker(unsigned int cpu, void *data) {
+static void at_entry(unsigned int cpu, void *data) {
   (void)cpu;
+  (void)data;
+  const uint64_t now = qemu_plugin_u64_sum(own);
+  if (now - own_at_entry > longest) longest = now - own_at_entry;
+  own_at_entry = now;
+}
+
+static void at_marker(unsigned int cpu, void *data) {
+  at_entry(cpu, NULL);
   const unsigned marker = (unsigned)(uintptr_t)data;
   const qemu_plugin_u64 columns[] = {all, own, sync_entries, irq_entries, waits, taken, stacks};
   fprintf(out, "%x", marker);
   for (size_t i = 0; i < sizeof columns / sizeof columns[0]; ++i) {
     fprintf(out, " %llu", (unsigned long long)qemu_plugin_u64_sum(columns[i]));
   }
-  fputc('\n', out);
+  fprintf(out, " %llu\n", (unsigned long long)longest);
+  longest = 0;
   if (marker == profiled) profiling = true;
   if (marker == END_MARKER) profiling = false;
 }
@@ -128,8 +139,11 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb) {
     const uint32_t word = word_of(instruction);
     count(instruction, all);
     if (inside) count(instruction, own);
-    if (inside && vectors != 0 && address == vectors + SYNC_SLOT) count(instruction, sync_entries);
-    if (inside && vectors != 0 && address == vectors + IRQ_SLOT) count(instruction, irq_entries);
+    const bool sync = inside && vectors != 0 && address == vectors + SYNC_SLOT;
+    const bool irq = inside && vectors != 0 && address == vectors + IRQ_SLOT;
+    if (sync) count(instruction, sync_entries);
+    if (irq) count(instruction, irq_entries);
+    if (sync || irq) qemu_plugin_register_vcpu_insn_exec_cb(instruction, at_entry, NO_REGISTERS, NULL);
     if (inside && i == 0 && profiled != 0) watch_block(tb, address, instructions);
     if (!inside && word == 0xd503207fu) count(instruction, waits);                  // WFI
     if (!inside && (word & 0xffffffe0u) == 0xd538cc00u) count(instruction, taken);  // MRS Xt, ICC_IAR1_EL1

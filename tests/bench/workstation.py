@@ -20,6 +20,11 @@ NEEDED = {
     "BM_Stage2MapUnmap4K": "stage-2 map and unmap, 4 KiB, mappings",
     "BM_Stage2MapUnmap2M": "stage-2 map and unmap, 2 MiB, mappings",
     "its_command": "virtual ITS command, mapped events",
+    "vsmmu_command": "virtual SMMU command, queued at a time",
+    "vsmmu_command_of_stream": "virtual SMMU command for a stream, devices",
+    "vsmmu_refresh": "virtual SMMU entry invalidated and taken over, devices",
+    "vsmmu_entry": "guest's stream table read, entries",
+    "vsmmu_event": "virtual SMMU event, devices",
 }
 
 
@@ -61,6 +66,8 @@ def measure(quick: bool) -> list[Figure]:
         growth = times[max(times)] / times[min(times)]
         found.append(figure(f"  growth from {min(times)} to {max(times)}", "times", growth,
                             budget=GROWTH))
+    rate = 1000 / max(families["vsmmu_command"].values())
+    found.append(figure("virtual SMMU commands in a second, at least", "million", rate))
     for family in sorted(set(families) - set(NEEDED)):
         times = families[family]
         found += [figure(f"{family}/{size}" if len(times) > 1 else family, "ns", times[size])

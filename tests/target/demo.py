@@ -1,4 +1,5 @@
-"""The demo: two Debian guests, a real device each, and a traitor.
+"""The demo: two Debian guests, a real device each, and a traitor; then one guest with an IOMMU of
+its own (demo_iommu.py).
 
     demo.py          build/demo/demo.toml on the hypervisor, by way of `penstock run`
     demo.py --bare   the same guests directly on the board, one after the other, without a
@@ -21,6 +22,7 @@ import disk
 import paths
 from board import Board, Failure, bare_command
 from console import Console, fields
+from demo_iommu import iommu_act
 from judgement import Judgement, Results
 from scenario import (BOARD_RAM, CMDLINE, EDU, IGB, MIB, NVME, RAM_BASE, Device, Domain,
                       configuration, drive_backend, guest, network_backend, qemu_devices,
@@ -207,7 +209,7 @@ def domain_report(console: Console, domain: Domain, devices: list[dict]) -> dict
             "memory": domain.memory, "devices": devices}
 
 
-def write_report(console: Console, domains: list[dict], judgement: Judgement,
+def write_report(console: Console, domains: list[dict], iommu: dict, judgement: Judgement,
                  seconds: float) -> dict:
     memory = (events_named(console, "memory") or [{}])[-1]
     exits = {each["domain"]: {key: value for key, value in each.items() if key != "domain"}
@@ -219,6 +221,7 @@ def write_report(console: Console, domains: list[dict], judgement: Judgement,
         "domains": domains,
         "exits": exits,
         "blocked": events_named(console, "blocked"),
+        "iommu": iommu,
         "checks": [{"what": name, "ok": good, "detail": detail}
                    for name, good, detail in judgement.checks],
         "seconds": round(seconds, 1),
@@ -240,6 +243,13 @@ def print_table(report: dict) -> None:
     for entry in report["blocked"][:12]:
         print(f"blocked: {entry.get('device')} of {entry.get('domain')} -> {entry.get('target')}: "
               f"{entry.get('evidence')}")
+    for boot in report["iommu"]["boots"]:
+        stray = boot.get("stray")
+        groups = ", ".join(f"{each['slot']} stream {each['stream']:#x} group {each['group']}"
+                           for each in boot["groups"])
+        print(f"lab      {boot['kernel'][:22]:22} {boot['how']} ({boot['domains']}): {groups}"
+              + (f"; edu stopped by the guest at {stray['nvme']}, by Penstock at "
+                 f"{stray['outside']}" if stray else ""))
     for check in report["checks"]:
         if not check["ok"]:
             print(f"FAILED: {check['what']} {check['detail']}")
@@ -279,9 +289,11 @@ def demo(penstock: list[str]) -> bool:
     drive = judge_store(judgement, store, image, digest, nonce, {"1b36:0010"})
     card = judge_net(judgement, net, server, {"8086:10c9", "1234:11e8"})
     traitor = judge_traitor(judgement, net, store, events_named(console, "blocked"))
+    iommu = iommu_act(judgement, OUT, BOARD_NAME, nonce, penstock,
+                      lambda text: progress(started, text))
     report = write_report(console, [domain_report(console, domains[0], [drive]),
                                     domain_report(console, domains[1], [card, traitor])],
-                          judgement, time.monotonic() - started)
+                          iommu, judgement, time.monotonic() - started)
     print_table(report)
     return report["ok"]
 

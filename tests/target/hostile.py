@@ -23,7 +23,7 @@ def build(name: str, folder: Path = SOURCES) -> Path:
                     "-fpie", "-fno-stack-protector", "-mstrict-align", "-march=armv8.1-a",
                     "-mno-outline-atomics",
                     "-Wall", "-Wextra", "-Wconversion", "-Werror", "-nostdlib", "-fuse-ld=lld-19",
-                    "-no-pie", f"-I{SOURCES}", "-Wl,-static,--build-id=none,-z,norelro,--emit-relocs",
+                    "-no-pie", f"-I{paths.ROOT}", "-Wl,-static,--build-id=none,-z,norelro,--emit-relocs",
                     "-Wl,-T," + str(SOURCES / "hostile.lds"), *map(str, sources), "-o", str(elf)],
                    check=True)
     relocations = subprocess.run(["llvm-readelf-19", "-r", str(elf)], check=True,

@@ -49,6 +49,25 @@ def test_the_traitor_is_stopped_and_named(report):
         assert entry["evidence"]
 
 
+# Covers: S2.2 S2.5 S2.7 S2.26
+def test_guest_with_an_iommu_keeps_its_devices_apart(report):
+    iommu = report["iommu"]
+    assert [boot["domains"] for boot in iommu["boots"]] == ["DMA", "DMA-FQ", "DMA"]
+    strays = [boot["stray"] for boot in iommu["boots"] if "stray" in boot]
+    assert len(strays) == 2
+    for boot in iommu["boots"]:
+        streams = [each["stream"] for each in boot["groups"]]
+        assert len(streams) >= 2 and len(set(streams)) == len(streams)
+    for stray in strays:
+        assert stray["events"] > 0 and stray["reported"] > 0
+        assert stray["stream"] not in [each["stream"] for each in iommu["boots"][0]["groups"]]
+    # Told to the operator: what stage 2 stopped, page by page, and nothing of the guest's own.
+    targets = {int(each["target"], 0) & ~0xfff for each in iommu["blocked"]}
+    assert targets == {int(stray["outside"], 0) & ~0xfff for stray in strays}
+    assert all((each["device"], each["domain"]) == (scenario.EDU, "lab")
+               for each in iommu["blocked"])
+
+
 def test_report_says_what_it_cost(report):
     assert report["board"] == "qemu-virt-gicv3-smmuv3"
     assert 0 < report["penstock"]["image_bytes"] <= 256 << 10

@@ -26,9 +26,10 @@
 enum { kNvmeAdminSubmission = 0x28, kPathBytes = 300 };
 
 // Where edu sees what is mapped for it. The kernel hands out addresses for its own drivers from the
-// top of the lower 4 GiB downwards: these two are far away from them.
+// top of the lower 4 GiB downwards: these are far away from them. What is outside is seen from
+// kWindow on, so that no address is its own image.
 static const uint64_t kOwnPage = 0x100000;
-static const uint64_t kWindow = 0x200000;
+static const uint64_t kWindow = UINT64_C(1) << 33;
 
 struct Vfio {
   int container;
@@ -138,7 +139,7 @@ static bool admin_queue(const char* slot, uint64_t* address) {
   const volatile uint32_t* words = (const volatile uint32_t*)(bar + kNvmeAdminSubmission);
   *address = words[0] | (uint64_t)words[1] << 32;
   (void)munmap((void*)(uintptr_t)bar, kPage);
-  return *address != 0 && *address != kOwnPage && *address != kWindow;
+  return *address != 0 && *address != kOwnPage;
 }
 
 static bool stray_nvme(struct Edu* edu, const char* slot) {
@@ -156,14 +157,15 @@ static bool stray_outside(const struct Vfio* vfio, struct Edu* edu, uint64_t add
   const int file = open("/dev/mem", O_RDWR | O_SYNC | O_CLOEXEC);
   void* memory = mmap(NULL, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, file, (off_t)address);
   close(file);
-  if (memory == MAP_FAILED || !map(vfio, memory, kWindow)) {
+  const uint64_t window = kWindow + address;
+  if (memory == MAP_FAILED || !map(vfio, memory, window)) {
     return failed("map-outside");
   }
-  const char* found = probe_memory(edu, kWindow, 2);
+  const char* found = probe_memory(edu, window, 2);
   printf("RESULT edu stray kind=outside address=0x%llx through=0x%llx transfers=%s readback=%s\n",
-         (unsigned long long)address, (unsigned long long)kWindow, edu->stuck ? "stuck" : "done",
+         (unsigned long long)address, (unsigned long long)window, edu->stuck ? "stuck" : "done",
          found);
-  unmap(vfio, kWindow);
+  unmap(vfio, window);
   (void)munmap(memory, kPage);
   return true;
 }
