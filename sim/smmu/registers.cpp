@@ -1,7 +1,10 @@
 // The simulated SMMU's register pages (IHI 0070, 6.1 to 6.3).
+#include "sim/smmu/layout.hpp"
 #include "sim/smmu/smmu.hpp"
 
 namespace penstock::sim {
+
+using namespace layout;
 
 namespace {
 
@@ -70,6 +73,7 @@ void Smmu::settle() {
   if (acks_stopped_) return;
   if (cr0_ != cr0_written_ && elapsed(cr0_countdown_)) {
     cr0_ = cr0_written_;
+    store_waiting();
     run_commands();
   }
   if ((gbpa_written_ >> 31) != 0 && elapsed(gbpa_countdown_)) {
@@ -91,13 +95,15 @@ std::uint64_t Smmu::read_register(std::uint64_t offset) {
     case 0x40: settle(); return pair(0, (gbpa_written_ >> 31) != 0 ? gbpa_ | 0x8000'0000 : gbpa_);
     case 0x50: return pair(irq_ctrl_, irq_ctrl_);
     case 0x60: return pair(gerror_, gerrorn_);
-    case 0x68: return gerror_irq_cfg0_;
+    case 0x68: return gerror_irq_.address;
+    case 0x70: return gerror_irq_.data;
     case 0x80: return strtab_base_;
     case 0x88: return strtab_base_cfg_;
     case 0x90: return cmdq_base_;
     case 0x98: return pair(cmdq_prod_, cmdq_cons_);
     case 0xa0: return eventq_base_;
-    case 0xb0: return eventq_irq_cfg0_;
+    case 0xb0: return eventq_irq_.address;
+    case 0xb8: return eventq_irq_.data;
     case 0x100a8: return pair(eventq_prod_, eventq_cons_);
     default: return 0;
   }
@@ -106,6 +112,20 @@ std::uint64_t Smmu::read_register(std::uint64_t offset) {
 void Smmu::write_base(std::uint64_t& reg, std::uint64_t value, bool locked, const char* name) {
   if (locked) {
     misuse(std::string(name) + " written while in use");
+    return;
+  }
+  reg = value;
+}
+
+/// xxx_IRQ_CFG0 to 2 (6.3.18 to 6.3.20): reserved without MSIs, and fixed while the interrupt is
+/// on.
+void Smmu::write_interrupt(std::uint64_t& reg, std::uint64_t value, std::uint32_t enable) {
+  if (!has(13)) {
+    if (value != 0) misuse("IRQ_CFG: an MSI of an SMMU without IDR0.MSI");
+    return;
+  }
+  if ((irq_ctrl_ & enable) != 0) {
+    misuse("IRQ_CFG written while its interrupt is on");
     return;
   }
   reg = value;
@@ -154,8 +174,10 @@ void Smmu::write_register(std::uint64_t offset, std::uint32_t value) {
       gerrorn_ = value;
       run_commands();
       return;
-    case 0x68: gerror_irq_cfg0_ = low(gerror_irq_cfg0_); return;
-    case 0x6c: gerror_irq_cfg0_ = high(gerror_irq_cfg0_); return;
+    case 0x68: write_interrupt(gerror_irq_.address, low(gerror_irq_.address), 1); return;
+    case 0x6c: write_interrupt(gerror_irq_.address, high(gerror_irq_.address), 1); return;
+    case 0x70: write_interrupt(gerror_irq_.data, low(gerror_irq_.data), 1); return;
+    case 0x74: write_interrupt(gerror_irq_.data, high(gerror_irq_.data), 1); return;
     case 0x80: write_base(strtab_base_, low(strtab_base_), smmu_on, "STRTAB_BASE"); return;
     case 0x84: write_base(strtab_base_, high(strtab_base_), smmu_on, "STRTAB_BASE"); return;
     case 0x88:
@@ -178,15 +200,20 @@ void Smmu::write_register(std::uint64_t offset, std::uint32_t value) {
       return;
     case 0xa0: write_base(eventq_base_, low(eventq_base_), eventq_on, "EVENTQ_BASE"); return;
     case 0xa4: write_base(eventq_base_, high(eventq_base_), eventq_on, "EVENTQ_BASE"); return;
-    case 0xb0: eventq_irq_cfg0_ = low(eventq_irq_cfg0_); return;
-    case 0xb4: eventq_irq_cfg0_ = high(eventq_irq_cfg0_); return;
+    case 0xb0: write_interrupt(eventq_irq_.address, low(eventq_irq_.address), 4); return;
+    case 0xb4: write_interrupt(eventq_irq_.address, high(eventq_irq_.address), 4); return;
+    case 0xb8: write_interrupt(eventq_irq_.data, low(eventq_irq_.data), 4); return;
+    case 0xbc: write_interrupt(eventq_irq_.data, high(eventq_irq_.data), 4); return;
     case 0x100a8:
       if (eventq_on)
         misuse("EVENTQ_PROD written while in use");
       else
         eventq_prod_ = value & 0x800f'ffff;
       return;
-    case 0x100ac: eventq_cons_ = value & 0x800f'ffff; return;
+    case 0x100ac:
+      eventq_cons_ = value & 0x800f'ffff;
+      store_waiting();
+      return;
     default: misuse("write to a register that is read-only or absent"); return;
   }
 }
@@ -194,7 +221,15 @@ void Smmu::write_register(std::uint64_t offset, std::uint32_t value) {
 void Smmu::raise_gerror(std::uint32_t bits) {
   const std::uint32_t inactive = ~(gerror_ ^ gerrorn_);
   gerror_ ^= bits & inactive;
-  if ((irq_ctrl_ & 1) != 0) ++gerror_interrupts_;
+  if ((irq_ctrl_ & 1) == 0) return;
+  const std::uint64_t address = gerror_irq_.address & 0x000f'ffff'ffff'fffcu;
+  if (has(13) && address != 0 &&
+      !send_message(address, static_cast<std::uint32_t>(gerror_irq_.data))) {
+    // Of this one nothing can tell (7.5).
+    gerror_ ^= kErrorMessageAborted & ~(gerror_ ^ gerrorn_);
+    return;
+  }
+  ++gerror_interrupts_;
 }
 
 }  // namespace penstock::sim
