@@ -59,6 +59,55 @@ TEST_F(Lifecycle, AQuarantinedDeviceIsHarmless) {
   EXPECT_EQ(nvme->state, DeviceState::kQuarantined);
 }
 
+/// A kind of IOMMU that there is not: it only remembers what its domain asked of it.
+class OtherKind final : public viommu::VirtualIommu {
+ public:
+  void connect(const viommu::Surroundings& /*surroundings*/) override {}
+  [[nodiscard]] viommu::Description description() const override { return {}; }
+  [[nodiscard]] std::uint64_t read(std::uint64_t /*offset*/, unsigned /*size*/) override {
+    return 0;
+  }
+  void write(std::uint64_t /*offset*/, unsigned /*size*/, std::uint64_t /*value*/) override {}
+  void run() override {}
+  Status attach(GuestStreamId stream, StreamId physical) override {
+    if (refuses) return fail(Code::kTableFull);
+    attached.emplace_back(stream.value(), physical.value());
+    return {};
+  }
+  void detach(GuestStreamId stream) override { detached.push_back(stream.value()); }
+  bool fault(const viommu::StreamFault& /*fault*/) override { return false; }
+  void reset() override {}
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> attached;
+  std::vector<std::uint32_t> detached;
+  bool refuses = false;
+};
+
+// Covers: S1.19 S2.11
+TEST_F(Lifecycle, AnyKindOfIommuServesADomainBehindOneInterface) {
+  OtherKind kind;
+  red().owner.iommu = &kind;
+  red().devices.init(board.hw, red().owner);
+  ASSERT_TRUE(red().devices.assign_all());
+  ASSERT_EQ(kind.attached.size(), 1u);
+  EXPECT_EQ(kind.attached[0].first, kNvmeAt.value());
+  EXPECT_EQ(kind.attached[0].second, nvme->stream.value());
+  EXPECT_EQ(board.smmu.owner(nvme->stream), red().vmid(1));
+  red().devices.take_all_back();
+  EXPECT_EQ(kind.detached, std::vector<std::uint32_t>{kNvmeAt.value()});
+  expect_harmless(*nvme_model);
+}
+
+// Covers: H38 S2.11
+TEST_F(Lifecycle, AnIommuThatRefusesADeviceLeavesItInQuarantine) {
+  OtherKind kind;
+  kind.refuses = true;
+  red().owner.iommu = &kind;
+  red().devices.init(board.hw, red().owner);
+  EXPECT_FALSE(red().devices.assign_all());
+  EXPECT_FALSE(board.smmu.owner(nvme->stream).has_value());
+  expect_harmless(*nvme_model);
+}
+
 // Covers: S1.9 S2.27
 TEST_F(Lifecycle, DmaLandsInTheOwnersRamAtItsAddressesAndNowhereElse) {
   ASSERT_TRUE(red().devices.assign_all());

@@ -1,4 +1,4 @@
-// ATS on both sides: the SMMU's (IHI 0070, 3.9, 4.5, STE.EATS in 5.2) and a device's.
+// ATS on both sides: the SMMU's (IHI 0070, 3.9, 4.5; STE.EATS in 5.2) and a device's.
 #include "sim/smmu/ats.hpp"
 
 #include "sim/smmu/layout.hpp"
@@ -89,7 +89,7 @@ Smmu::Outcome Smmu::check_translated(const Access& access) {
   return {.ok = true, .pa = second.value->pa, .device_memory = second.value->device_memory};
 }
 
-/// CMD_ATC_INV. A device that does not answer is found out at the next CMD_SYNC (4.7.3).
+/// CMD_ATC_INV. A device that does not answer is found out at the next CMD_SYNC (7.1).
 unsigned Smmu::invalidate_atc(const Command& command) {
   if (!has(10)) return kErrorIllegal;
   const auto size_log2 = static_cast<unsigned>(bits(command[1], 5, 0));

@@ -11,10 +11,6 @@ namespace {
 
 constexpr std::uint64_t kStallBit = std::uint64_t{1} << 31;  // of word 1
 
-std::uint32_t queue_mask(std::uint64_t base) {  // index and wrap bit
-  return static_cast<std::uint32_t>((std::uint64_t{2} << (base & 0x1f)) - 1);
-}
-
 /// Configuration errors carry no address.
 bool is_about_an_address(std::uint8_t type) {
   return type != kBadStreamId && type != kBadSte && type != kStreamDisabled &&
@@ -75,11 +71,6 @@ bool Smmu::event_queue_is_full() const {
 }
 
 void Smmu::record(const Event& event) {
-  if ((event[1] & kStallBit) != 0) {  // never lost: who stalls would stall forever
-    waiting_.push_back(event);
-    store_waiting();
-    return;
-  }
   if ((cr0_ & 4) == 0) return;
   if (event_queue_is_full()) {  // and only then: an overflow that is not acknowledged yet does not
                                 // stop recording (7.4)

@@ -29,7 +29,7 @@ constexpr unsigned kErrorIllegal = 1;
 constexpr unsigned kErrorAbort = 2;
 constexpr unsigned kErrorAtcTimeout = 3;
 
-// Bits of GERROR (6.3.17).
+// Bits of GERROR (7.5).
 constexpr std::uint32_t kCommandError = 1u << 0;
 constexpr std::uint32_t kEventWriteAborted = 1u << 2;
 constexpr std::uint32_t kSyncMessageAborted = 1u << 4;
@@ -38,6 +38,11 @@ constexpr std::uint32_t kErrorMessageAborted = 1u << 7;
 
 constexpr std::uint64_t bits(std::uint64_t word, unsigned high, unsigned low) {
   return (word >> low) & ((std::uint64_t{2} << (high - low)) - 1);
+}
+
+/// The index and the wrap bit of a queue with this base register.
+constexpr std::uint32_t queue_mask(std::uint64_t base) {
+  return static_cast<std::uint32_t>((std::uint64_t{2} << (base & 0x1f)) - 1);
 }
 
 /// STE.S2PS and CD.IPS.

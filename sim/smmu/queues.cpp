@@ -8,14 +8,6 @@ namespace penstock::sim {
 
 using namespace layout;
 
-namespace {
-
-std::uint32_t queue_mask(std::uint64_t base) {  // index and wrap bit
-  return static_cast<std::uint32_t>((std::uint64_t{2} << (base & 0x1f)) - 1);
-}
-
-}  // namespace
-
 std::uint64_t Smmu::queue_slot(std::uint64_t base, std::uint32_t index,
                                std::uint64_t entry_bytes) const {
   const std::uint64_t entries = std::uint64_t{1} << (base & 0x1f);
@@ -132,7 +124,7 @@ unsigned Smmu::sync(const Command& command) {
   const std::uint64_t signal = bits(command[0], 13, 12);
   if (signal == 3) return kErrorIllegal;
   if (before_sync_) before_sync_();
-  if (atc_timed_out_) {  // reported once; the same CMD_SYNC then runs again (4.7.3)
+  if (atc_timed_out_) {  // reported once; the same CMD_SYNC then runs again (7.1)
     atc_timed_out_ = false;
     return kErrorAtcTimeout;
   }

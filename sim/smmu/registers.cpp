@@ -117,7 +117,7 @@ void Smmu::write_base(std::uint64_t& reg, std::uint64_t value, bool locked, cons
   reg = value;
 }
 
-/// xxx_IRQ_CFG0 to 2 (6.3.18 to 6.3.20): reserved without MSIs, and fixed while the interrupt is
+/// xxx_IRQ_CFG0 to 2: reserved without MSIs, and fixed while the interrupt is
 /// on.
 void Smmu::write_interrupt(std::uint64_t& reg, std::uint64_t value, std::uint32_t enable) {
   if (!has(13)) {

@@ -1,4 +1,4 @@
-// Transactions of the simulated SMMU that stall on a fault of stage 1 (IHI 0070, 3.12.2, 4.6).
+// Transactions of the simulated SMMU that stall on a fault of stage 1 (IHI 0070, 3.12.2).
 #include "sim/smmu/layout.hpp"
 #include "sim/smmu/smmu.hpp"
 
@@ -23,7 +23,8 @@ Smmu::Outcome Smmu::stall(const Access& access, const Failure& failure) {
   stalled_.emplace(outcome.stag, access);
   Event event = describe(access, failure);
   event[1] |= std::uint64_t{1} << 31 | outcome.stag;
-  record(event);
+  waiting_.push_back(event);  // never lost, or the access would wait forever (7.2.1)
+  store_waiting();
   return outcome;
 }
 
@@ -31,7 +32,7 @@ void Smmu::finish(const Access& access, const Outcome& outcome) {
   if (resumed_) resumed_(access, outcome);
 }
 
-/// CMD_RESUME. One that names no stalled transaction of its stream has no effect (4.6.1).
+/// CMD_RESUME. One that names no stalled transaction of its stream has no effect.
 unsigned Smmu::resume(const Command& command) {
   if (stall_model() == 1) return kErrorIllegal;
   const auto stream = static_cast<std::uint32_t>(command[0] >> 32);

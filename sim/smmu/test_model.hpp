@@ -12,19 +12,21 @@
 
 namespace penstock::sim {
 
-constexpr std::uint64_t kBase = 0x8000'0000;
-constexpr std::uint64_t kStreams = kBase + 0x10000;   // linear, 64 entries
-constexpr std::uint64_t kCommands = kBase + 0x20000;  // 16 entries
-constexpr std::uint64_t kEvents = kBase + 0x21000;    // 4 entries
-constexpr std::uint64_t kRoot2 = kBase + 0x30000;     // stage 2, two concatenated level-1 tables
-constexpr std::uint64_t kMid2 = kBase + 0x32000;
-constexpr std::uint64_t kLast2 = kBase + 0x33000;
-constexpr std::uint64_t kContext = 0x4000'1000;  // IPA; stage 2 maps 0x4000_0000 up to kGuestRam
-constexpr std::uint64_t kRoot1 = 0x4000'2000;    // IPA; stage 1: 39 bits, level 1
-constexpr std::uint64_t kMid1 = 0x4000'3000;
-constexpr std::uint64_t kLast1 = 0x4000'4000;
-constexpr std::uint64_t kGuestRam = kBase + 0x80000;
-constexpr std::uint32_t kStream = 5;
+inline constexpr std::uint64_t kBase = 0x8000'0000;
+inline constexpr std::uint64_t kStreams = kBase + 0x10000;   // linear, 64 entries
+inline constexpr std::uint64_t kCommands = kBase + 0x20000;  // 16 entries
+inline constexpr std::uint64_t kEvents = kBase + 0x21000;    // 4 entries
+inline constexpr std::uint64_t kRoot2 =
+    kBase + 0x30000;  // stage 2, two concatenated level-1 tables
+inline constexpr std::uint64_t kMid2 = kBase + 0x32000;
+inline constexpr std::uint64_t kLast2 = kBase + 0x33000;
+inline constexpr std::uint64_t kContext =
+    0x4000'1000;  // IPA; stage 2 maps 0x4000_0000 up to kGuestRam
+inline constexpr std::uint64_t kRoot1 = 0x4000'2000;  // IPA; stage 1: 39 bits, level 1
+inline constexpr std::uint64_t kMid1 = 0x4000'3000;
+inline constexpr std::uint64_t kLast1 = 0x4000'4000;
+inline constexpr std::uint64_t kGuestRam = kBase + 0x80000;
+inline constexpr std::uint32_t kStream = 5;
 
 struct Model : testing::Test {
   explicit Model(SmmuConfig config = {}) : hw(memory, memory, config) {}

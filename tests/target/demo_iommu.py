@@ -50,9 +50,10 @@ class Act:
             {"slot": place.slot, "stream": place.stream, "group": place.group}
             for place in places.values() if place.group]}
         if outside is not None:
-            boot["stray"] = judge_stray(self.judgement, self.lab, how, outside)
-            self.progress("lab: edu stopped in the drive's buffer by the guest's own stage 1, and "
-                          "outside the guest by Penstock")
+            stray = boot["stray"] = judge_stray(self.judgement, self.lab, how, outside)
+            self.progress(f"lab: edu sent to the drive's buffer at {stray['nvme']}: its guest heard "
+                          f"{stray['events']} events of stream {stray['stream']:#x}; sent outside "
+                          f"to {stray['outside']}: the operator heard {stray['reported']}")
         self.boots.append(boot)
 
     def io(self, about: str) -> None:

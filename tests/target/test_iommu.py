@@ -1,5 +1,5 @@
-"""Guests with an SMMU of their own: the stock driver, verified I/O, devices kept apart by the guest's
-own stage 1 and kept in by ours, and lives that end and begin again."""
+"""Guests with an SMMU of their own: the stock driver, verified I/O, devices kept apart by the
+guest's own stage 1 and kept in by ours, and lives that end and begin again."""
 
 import pytest
 
