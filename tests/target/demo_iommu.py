@@ -51,9 +51,9 @@ class Act:
             for place in places.values() if place.group]}
         if outside is not None:
             stray = boot["stray"] = judge_stray(self.judgement, self.lab, how, outside)
-            self.progress(f"lab: edu sent to the drive's buffer at {stray['nvme']}: its guest heard "
-                          f"{stray['events']} events of stream {stray['stream']:#x}; sent outside "
-                          f"to {stray['outside']}: the operator heard {stray['reported']}")
+            self.progress(f"lab: edu sent to the drive's buffer at {stray['nvme']}: its guest "
+                          f"heard {stray['events']} events of stream {stray['stream']:#x}; sent "
+                          f"outside to {stray['outside']}: the operator heard {stray['reported']}")
         self.boots.append(boot)
 
     def io(self, about: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import paths
 
 SOURCES = paths.GUEST_SOURCES / "hostile"
-PROGRAMS = ("calls", "config", "its", "mmio", "nowhere", "odd")
+PROGRAMS = ("calls", "config", "its", "mmio", "nowhere", "odd", "smmu")
 
 
 def build(name: str, folder: Path = SOURCES) -> Path:

@@ -17,9 +17,9 @@ from console import fields
 BOOT, WORK = 300, 400
 
 
-def trial(start, program, devices=(), qemu=None):
+def trial(start, program, devices=(), qemu=None, iommu=None):
     guest = scenario.hostile_guest(program, [0, 1])
-    guest.devices = list(devices)
+    guest.devices, guest.iommu = list(devices), iommu
     board = start([guest, scenario.guest("neighbour", "shell", "6.12", [2, 3])], qemu)
     board.wait_for("neighbour", r"RESULT shell listening", BOOT, "the neighbour to listen")
     board.type("work 5\n", domain=1)

@@ -9,7 +9,7 @@ import paths
 import scenario
 from board import Board, bundle_command
 from iommu_lab import (BOOT_SECONDS, OUTSIDE, Lab, all_devices, judge_boot, judge_io, judge_stray,
-                       lab_domain)
+                       lab_domain, told)
 from judgement import Judgement
 from scenario import EDU, IGB, NVME, Device
 from server import Server
@@ -104,6 +104,11 @@ def test_two_guests_with_overlapping_streams(start, folder):
         right.order("card")
         judgement.check("right: network verified", server.verified)
         judge_io(judgement, left, image, digest, "left again")
+        heard = told(right.order("stray"))
+        judgement.check("right: edu's events have its own stream ID",
+                        bool(heard) and {each.stream for each in heard} == {0x10}, str(heard))
+        judgement.check("left: it hears of its own events only, and there are none",
+                        "iommu events total=0" in left.order("events"))
         left.leave("poweroff")
         server.returned.clear()
         server.answers.clear()

@@ -4,12 +4,13 @@
 // usage: edu_stray EDU ORDER…     EDU = 0000:00:03.0, bound to vfio-pci
 //   nvme:SLOT         the buffer of the drive's admin queue, by the address that the drive itself
 //                     uses: mapped for the drive as long as its driver lives, and for nobody else
+//   unmapped:ADDRESS  an address that means nothing to edu
 //   outside:ADDRESS   a guest-physical address where this guest has nothing, mapped for edu, so
 //                     that only the stage of translation that is not the guest's can stop it
 //
 //   RESULT edu device=EDU group=N identification=0x…
 //   RESULT edu control address=0x… wrote=yes|no read=yes|no       (edu.h; again after each order)
-//   RESULT edu stray kind=nvme address=0x… transfers=done|stuck readback=…
+//   RESULT edu stray kind=nvme|unmapped address=0x… transfers=done|stuck readback=…
 //   RESULT edu stray kind=outside address=0x… through=0x… transfers=done|stuck readback=…
 //
 // exit status: 0 all orders carried out, 1 the control failed, 2 no device or no rights.
@@ -142,13 +143,9 @@ static bool admin_queue(const char* slot, uint64_t* address) {
   return *address != 0 && *address != kOwnPage;
 }
 
-static bool stray_nvme(struct Edu* edu, const char* slot) {
-  uint64_t address = 0;
-  if (!admin_queue(slot, &address)) {
-    return false;
-  }
+static bool stray(struct Edu* edu, const char* kind, uint64_t address) {
   const char* found = probe_memory(edu, address, 1);
-  printf("RESULT edu stray kind=nvme address=0x%llx transfers=%s readback=%s\n",
+  printf("RESULT edu stray kind=%s address=0x%llx transfers=%s readback=%s\n", kind,
          (unsigned long long)address, edu->stuck ? "stuck" : "done", found);
   return true;
 }
@@ -172,7 +169,11 @@ static bool stray_outside(const struct Vfio* vfio, struct Edu* edu, uint64_t add
 
 static bool obey(const struct Vfio* vfio, struct Edu* edu, const char* order) {
   if (strncmp(order, "nvme:", 5) == 0) {
-    return stray_nvme(edu, order + 5);
+    uint64_t address = 0;
+    return admin_queue(order + 5, &address) && stray(edu, "nvme", address);
+  }
+  if (strncmp(order, "unmapped:", 9) == 0) {
+    return stray(edu, "unmapped", strtoull(order + 9, NULL, 16));
   }
   if (strncmp(order, "outside:", 8) == 0) {
     return stray_outside(vfio, edu, strtoull(order + 8, NULL, 16));

@@ -5,6 +5,8 @@
 #   drive           the question on the drive is right, and fio verifies what it writes
 #   card            the file by way of the network card, there and back (see lib/card.sh)
 #   stray [ADDRESS] edu is sent to the drive's buffer, and with ADDRESS out of the guest (edu_stray.c)
+#                   In a guest without the drive it is sent to where the neighbour's drive may have its buffer.
+#   events          the events that the kernel has logged since it was last asked
 #   rebind          drive and card are taken from their drivers and given back
 #   kexec WORDS     starts the kernel that is on the drive, with these words added to the command line
 #   reboot, poweroff
@@ -85,7 +87,9 @@ stray() {
     outside=${1:+outside:$1}
     events
     [ "$(basename "$(readlink $pci/devices/$edu_slot/driver)")" = vfio-pci ] || give "$edu_slot" vfio-pci
-    edu_stray "$edu_slot" "nvme:$nvme_slot" || result "stray-failed status=$?"
+    inside=unmapped:0xffffd000
+    [ -z "$nvme_slot" ] || inside=nvme:$nvme_slot
+    edu_stray "$edu_slot" "$inside" || result "stray-failed status=$?"
     usleep 300000
     result "after stray in"
     events
@@ -132,7 +136,7 @@ obey() {
     order=$1
     shift
     case $order in
-        groups | boot | rebind) $order ;;
+        groups | boot | events | rebind) $order ;;
         drive) passes=$((passes + 1)); drive_io $passes ;;
         card) card_io ;;
         stray) stray "$@" ;;
