@@ -37,7 +37,7 @@ Smmu::Expected<Smmu::Resolved> Smmu::resolve(const Access& access, const Config&
   }
   const auto context = fetch_context(access.stream, index, config);
   if (!context.value) return {{}, context.failure};
-  return {Resolved{config, *context.value}, {}};
+  return {Resolved{config, context.value}, {}};
 }
 
 /// Address of a context descriptor; an IPA where there is a stage 2. Bits of a table's address
