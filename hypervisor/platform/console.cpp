@@ -1,35 +1,11 @@
 #include "hypervisor/platform/console.hpp"
 
-#include "hypervisor/ports/hw_mmio.hpp"
-
 namespace penstock::platform {
-namespace {
-
-// PL011 (DDI 0183 3.2).
-constexpr std::uint64_t kDr = 0x00;
-constexpr std::uint64_t kFr = 0x18;
-constexpr std::uint64_t kLcrH = 0x2c;
-constexpr std::uint64_t kCr = 0x30;
-constexpr std::uint64_t kImsc = 0x38;
-constexpr std::uint64_t kIcr = 0x44;
-constexpr std::uint32_t kFrTransmitFull = 1 << 5;
-constexpr std::uint32_t kFrReceiveEmpty = 1 << 4;
-constexpr std::uint32_t kReceive = 1 << 4;
-constexpr std::uint32_t kReceiveTimeout = 1 << 6;
-
-constexpr unsigned kTransmitTries =
-    1'000'000;  // a UART that never drains loses text, not the machine
-
-}  // namespace
 
 void Console::attach(std::uint64_t pl011) {
-  constexpr std::uint32_t kEightBitsFifo = 0x70;
-  constexpr std::uint32_t kEnableBothWays = 0x301;
-  ports::HwMmio uart(pl011);
-  uart.write32(kCr, 0);  // the line control register may only change while the UART is off
-  uart.write32(kLcrH, kEightBitsFifo);
-  uart.write32(kCr, kEnableBothWays);
-  uart_ = pl011;
+  registers_ = ports::HwMmio(pl011);
+  uart_.start();
+  attached_ = true;
 }
 
 void Console::name_source(unsigned source, std::string_view name) {
@@ -40,11 +16,7 @@ void Console::name_source(unsigned source, std::string_view name) {
 }
 
 void Console::emit(char c) {
-  if (uart_ == 0) return;
-  ports::HwMmio uart(uart_);
-  for (unsigned i = 0; i < kTransmitTries && (uart.read32(kFr) & kFrTransmitFull) != 0; ++i) {
-  }
-  uart.write32(kDr, static_cast<std::uint8_t>(c));
+  if (attached_) uart_.send(c);
 }
 
 void Console::emit(std::string_view text) {
@@ -118,18 +90,11 @@ void Console::raw(std::string_view text) {
 }
 
 int Console::receive() {
-  ports::HwMmio uart(uart_);
-  if ((uart.read32(kFr) & kFrReceiveEmpty) != 0) {
-    uart.write32(kIcr, kReceive | kReceiveTimeout);
-    return -1;
-  }
-  return static_cast<int>(uart.read32(kDr) & 0xff);
+  return uart_.receive();
 }
 
 void Console::enable_receive_interrupt() {
-  ports::HwMmio uart(uart_);
-  uart.write32(kIcr, 0x7ff);
-  uart.write32(kImsc, kReceive | kReceiveTimeout);
+  uart_.enable_receive_interrupt();
 }
 
 }  // namespace penstock::platform

@@ -14,6 +14,8 @@
 
 #include "core/base/lock.hpp"
 #include "core/port/log.hpp"
+#include "core/uart/pl011.hpp"
+#include "hypervisor/ports/hw_mmio.hpp"
 
 namespace penstock::platform {
 
@@ -56,7 +58,9 @@ class Console final : public port::Log {
   void emit(char c);
 
   SpinLock lock_;
-  std::uint64_t uart_ = 0;
+  ports::HwMmio registers_;
+  uart::Pl011 uart_{registers_};
+  bool attached_ = false;
   std::array<Source, kSources> sources_ GUARDED_BY(lock_){};
   Source* open_ GUARDED_BY(lock_) = nullptr;  // whose unfinished line the cursor stands in
 };

@@ -2,7 +2,7 @@
 """Compares the #include lines with the directions that dependencies may have, and with what CMake links.
 
 The picture is the one of docs/architecture.md: dependencies point down only, and folders on one line do not include
-one another. Host side (pci, iommu, msi) and guest side (vpci, viommu, vmsi) meet in assign and above.
+one another. Host side (pci, iommu, msi, uart) and guest side (vpci, viommu, vmsi) meet in assign and above.
 """
 
 import re
@@ -13,7 +13,7 @@ import tree
 
 # A folder of core/ may include the folders listed here, and itself.
 _PORTS = {"base", "hw", "port"}
-_HARDWARE = {"pci", "iommu", "msi"}
+_HARDWARE = {"pci", "iommu", "msi", "uart"}
 _GUEST = {"vpci", "viommu", "vmsi"}
 ALLOWED = {
     "base": set(),
