@@ -97,7 +97,9 @@ std::optional<Vmid> Smmu::owner(StreamId stream) const {
 Status Smmu::check_context(const DmaContext& context) const {
   const std::uint16_t vmid = context.vmid.value();
   // Entries that bypass stage 2 are tagged with VMID 0.
-  if (vmid == 0 || (!features_.vmid16 && vmid > 0xff)) return fail(Code::kOutOfRange, vmid);
+  // The last ones are those of scratch pages.
+  const std::uint16_t limit = scratch_vmid(kMaxScratch - 1).value();
+  if (vmid == 0 || vmid >= limit) return fail(Code::kOutOfRange, vmid);
   if (!context.root.is_aligned(mem::kStage2RootBytes) || context.root == Hpa()) {
     return fail(Code::kMisaligned, context.root.value());
   }
@@ -110,14 +112,16 @@ Status Smmu::check_context(const DmaContext& context) const {
   return {};
 }
 
-/// A stream without an owner: gives it an entry that aborts, and makes the SMMU see it.
+/// A stream without an owner: gives it an entry that aborts, makes the SMMU see it, and only then
+/// takes its scratch page away.
 Status Smmu::make_abort(StreamId stream) {
   const bool linked = TRY(table_.provide(stream));
   if (Status ok = remember(stream); !ok) return ok;
   table_.write_abort(stream);
   // A new level-2 table is seen only when the level-1 descriptor is forgotten too.
   const hw::Command forget[] = {hw::cfgi_ste(stream, !linked)};
-  return commands_.issue(forget);
+  if (Status ok = commands_.issue(forget); !ok) return ok;
+  return end_scratch(*find(stream));
 }
 
 Status Smmu::attach(StreamId id, const DmaContext& context) {
@@ -250,7 +254,8 @@ void Smmu::audit(StreamVisitor& visitor) const {
     const std::size_t at = lower_bound(*id);
     const bool known = at < streams_.size() && streams_[at].id == *id;
     visitor.stream({*id, entry.vmid, entry.root, entry.config, entry.stage1_word0,
-                    entry.stage1_word1, known ? streams_[at].stage1 : hw::Stage1{}, entry.exact});
+                    entry.stage1_word1, known ? streams_[at].stage1 : hw::Stage1{}, entry.exact,
+                    known && leads_to_scratch(streams_[at], entry)});
   }
 }
 

@@ -3,14 +3,18 @@
 //
 // What a stream's traffic meets, and which call leads there:
 //
-//     never named ------> aborted, event C_BAD_STREAMID (no level-2 table) or C_BAD_STE (entry not
-//     valid) block(), detach() -> aborted, without an event (STE.Config = abort) attach()
-//     ---------> the domain's stage 2; what is not mapped there is aborted with F_TRANSLATION and
-//     the like
-//     configure() -> what the owner's own stage 1 says, and then the domain's stage 2
+//     never named ------------> aborted, event C_BAD_STREAMID (no level-2 table) or C_BAD_STE
+//                               (entry not valid)
+//     block(), detach() ------> aborted, without an event (STE.Config = abort)
+//     quarantine(kScratch) ---> a page that is this stream's alone, at every address
+//     attach() ---------------> the domain's stage 2; what is not mapped there is aborted with
+//                               F_TRANSLATION and the like
+//     configure() ------------> what the owner's own stage 1 says, and then the domain's stage 2
 //
-//     never named --attach--> attached --detach--> blocked --attach--> attached
-//          '--------block--> blocked        '--block--> blocked
+//     never named, blocked, scratch --attach--> attached --detach, block--> blocked
+//     any of them --block--> blocked            any of them --quarantine--> blocked or scratch
+//
+// Every arrow that leaves a table goes through an entry that aborts and is seen to.
 //
 // From the first register write of init() on there is no moment at which DMA bypasses: GBPA aborts
 // while the SMMU is off.
@@ -21,6 +25,7 @@
 // page pool's. Both may be held for one hardware wait (kWaitNs at most, microseconds in practice).
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -50,7 +55,7 @@ namespace penstock::iommu {
 /// What a domain's devices share: the tag of their cached translations and the table that they
 /// walk.
 struct DmaContext {
-  Vmid vmid;  // 1..65535, 1..255 where the SMMU has 8-bit VMIDs; one per domain
+  Vmid vmid;  // 1..65519, 1..239 where the SMMU has 8-bit VMIDs; one per domain
   Hpa root;   // mem::Stage2Table::root()
 };
 
@@ -65,6 +70,15 @@ struct StreamView {
   std::uint64_t stage1_word1 = 0;
   hw::smmuv3::Stage1 wanted;  // what configure() was asked for last
   bool exact = false;         // no bit of the entry is other than the driver writes it
+  /// In quarantine with a scratch page: `vmid` and `root` are those of its own table, which leads
+  /// nowhere but to that page. False for a quarantined stream whose table says anything else.
+  bool scratch = false;
+};
+
+/// What a stream that nobody owns meets.
+enum class QuarantineKind : std::uint8_t {
+  kAbort,    // every access aborts: nothing is read, nothing is written
+  kScratch,  // for devices that hang on aborts: every 40-bit address is one page of its own
 };
 
 class StreamVisitor {
@@ -81,6 +95,7 @@ class Smmu {
   static constexpr std::uint64_t kWindowBytes = 128 * kKiB;  // register pages 0 and 1
   static constexpr std::uint64_t kWaitNs = 1'000'000'000;    // as patient as the usual drivers
   static constexpr std::size_t kMaxStreams = 256;  // attached or blocked; one bus of functions
+  static constexpr std::size_t kMaxScratch = 16;   // streams with a scratch page at one time
 
   Smmu() = default;
   Smmu(const Smmu&) = delete;
@@ -110,6 +125,13 @@ class Smmu {
   /// Quarantine: the stream aborts without events, whatever it was before (a stream that is
   /// attached is detached).
   Status block(StreamId stream) EXCLUDES(lock_);
+
+  /// The same, or (kScratch) with a zeroed page that the device may read and write at every address
+  /// below 2^40, instead of aborts. The page and the table are this stream's alone, so that no
+  /// quarantined device reads what another one wrote, nor what it wrote itself in an earlier
+  /// quarantine; they come from the pool and go back when the stream is attached or blocked. On
+  /// kTableFull (kMaxScratch) and kNoMemory the stream is left blocked; else as block().
+  Status quarantine(StreamId stream, QuarantineKind kind) EXCLUDES(lock_);
 
   /// Changes what stage 1 does with an attached stream, never through a state that is neither the
   /// old nor the new one nor an abort. What is cached of the stream's configuration, context
@@ -160,8 +182,9 @@ class Smmu {
  private:
   struct Stream {
     StreamId id;
-    std::optional<Vmid> vmid;  // none: blocked
+    std::optional<Vmid> vmid;  // none: in quarantine
     hw::smmuv3::Stage1 stage1{};
+    std::uint8_t scratch = 0;  // with a scratch page: its place in scratch_, plus one
   };
 
   // smmuv3_boot.cpp
@@ -178,6 +201,13 @@ class Smmu {
   Status configure_locked(StreamId id, const hw::smmuv3::Stage1& wanted) REQUIRES(lock_);
   Status forward_locked(Vmid vmid, std::span<hw::smmuv3::Command> batch) REQUIRES(lock_);
   Status check_forward(Vmid vmid, hw::smmuv3::Command& command) REQUIRES(lock_);
+
+  // smmuv3_quarantine.cpp
+  [[nodiscard]] Vmid scratch_vmid(std::size_t place) const REQUIRES(lock_);
+  Status begin_scratch(Stream& stream) REQUIRES(lock_);
+  Status end_scratch(Stream& stream) REQUIRES(lock_);
+  [[nodiscard]] bool leads_to_scratch(const Stream& stream, const smmuv3::SteView& entry) const
+      REQUIRES(lock_);
 
   // smmuv3.cpp
   Status check_context(const DmaContext& context) const REQUIRES(lock_);
@@ -201,6 +231,7 @@ class Smmu {
   smmuv3::StreamTable table_ GUARDED_BY(lock_);
   smmuv3::CommandQueue commands_ GUARDED_BY(lock_);
   StaticVector<Stream, kMaxStreams> streams_ GUARDED_BY(lock_);  // sorted by id
+  std::array<Hpa, kMaxScratch> scratch_ GUARDED_BY(lock_);       // tables and page; 0: free
 
   mutable SpinLock event_lock_;
   smmuv3::EventQueue events_ GUARDED_BY(event_lock_);

@@ -4,6 +4,7 @@
 #include "core/hw/pci/express.hpp"
 #include "core/pci/isolation.hpp"
 #include "core/pci/probe.hpp"
+#include "core/pci/sriov.hpp"
 
 namespace penstock::pci {
 namespace {
@@ -24,9 +25,11 @@ class Cursor {
         offset_(window.host.value() - window.bus) {}
   void align(std::uint64_t to) { at_ = align_up(at_, to); }
   [[nodiscard]] std::uint64_t at() const { return at_; }
+  [[nodiscard]] std::uint64_t left() const { return at_ < end_ ? end_ - at_ : 0; }
   /// Room for a naturally aligned BAR; nothing when the window is full.
-  [[nodiscard]] std::optional<std::uint64_t> take(std::uint64_t size) {
-    const std::uint64_t start = align_up(at_, size);
+  [[nodiscard]] std::optional<std::uint64_t> take(std::uint64_t size) { return take(size, size); }
+  [[nodiscard]] std::optional<std::uint64_t> take(std::uint64_t size, std::uint64_t alignment) {
+    const std::uint64_t start = align_up(at_, alignment);
     if (start < at_ || !fits(start, size, end_)) return std::nullopt;
     at_ = start + size;
     return start;
@@ -48,7 +51,7 @@ class Walk {
         inventory_(inventory),
         next_bus_(ecam.first_bus() + 1) {}
 
-  Status find_bus(unsigned bus, unsigned depth, unsigned slots);
+  Status find_bus(unsigned bus, unsigned depth, FunctionInfo* bridge);
   void assign_root();
   void finish();
 
@@ -57,10 +60,16 @@ class Walk {
   enum class Reach : std::uint8_t { kEverything, kPrefetchable64, k32Bit };
 
   Status find_slot(unsigned bus, unsigned slot);
+  Status find_function(HostBdf bdf, std::optional<FunctionInfo>& info);
+  Status find_link(FunctionInfo& port);
+  void find_sriov(const FunctionInfo& pf, const FunctionInfo* port);
   Status open_bridge(FunctionInfo& bridge, unsigned depth);
   void close_bridge(FunctionInfo& bridge);
   void assign_bus(unsigned bus, Reach reach);
   void assign_bar(FunctionInfo& info, unsigned index, Reach reach);
+  [[nodiscard]] Cursor* high_window(const Bar& bar, Reach reach);
+  [[nodiscard]] bool place(Bar& bar, unsigned count, Reach reach);
+  void assign_vfs(SriovInfo& info, Reach reach);
   void assign_behind(const FunctionInfo& bridge, Reach reach);
 
   Ecam& ecam_;
@@ -70,10 +79,24 @@ class Walk {
   unsigned next_bus_;
 };
 
+/// Whether a link with one device at its other end is below (PCIe 7.3.1); a conventional bus has 32
+/// places, and so have the root bus and the inside of a switch.
+bool leads_to_link(const FunctionInfo& bridge) {
+  return bridge.express &&
+         bridge.port_type != static_cast<std::uint8_t>(PortType::kPcieToPciBridge) &&
+         bridge.port_type != static_cast<std::uint8_t>(PortType::kUpstreamPort);
+}
+
 /// Looks at the whole bus, and closes the bridges on it, before one is opened: numbers that
-/// firmware left in one must not claim what another is given.
-Status Walk::find_bus(unsigned bus, unsigned depth, unsigned slots) {
-  for (unsigned slot = 0; slot < slots; ++slot) TRY(find_slot(bus, slot));
+/// firmware left in one must not claim what another is given. `bridge`: null for the root bus.
+Status Walk::find_bus(unsigned bus, unsigned depth, FunctionInfo* bridge) {
+  const bool link = bridge != nullptr && leads_to_link(*bridge);
+  if (link) TRY(find_link(*bridge));
+  for (unsigned slot = 0; slot < kSlots && !link; ++slot) TRY(find_slot(bus, slot));
+  for (std::size_t i = 0; i < inventory_.functions.size(); ++i) {
+    const FunctionInfo& info = inventory_.functions[i];
+    if (info.bdf.bus() == bus && info.sriov_at != 0) find_sriov(info, bridge);
+  }
   for (std::size_t i = 0; i < inventory_.functions.size(); ++i) {
     FunctionInfo& info = inventory_.functions[i];
     if (info.bdf.bus() == bus && info.bridge) TRY(open_bridge(info, depth));
@@ -81,18 +104,82 @@ Status Walk::find_bus(unsigned bus, unsigned depth, unsigned slots) {
   return {};
 }
 
+Status Walk::find_function(HostBdf bdf, std::optional<FunctionInfo>& info) {
+  EcamFunction config = ecam_.function(bdf);
+  info = probe(bdf, config);
+  if (!info) return {};
+  TRY(inventory_.functions.push_back(*info));
+  if (info->bridge) close_bridge(inventory_.functions.back());
+  return {};
+}
+
 Status Walk::find_slot(unsigned bus, unsigned slot) {
   unsigned functions = 1;
   for (unsigned function = 0; function < functions; ++function) {
-    const HostBdf bdf(bus, slot, function);
-    EcamFunction config = ecam_.function(bdf);
-    const auto info = probe(bdf, config);
-    if (!info) continue;
-    if (function == 0 && info->multi_function) functions = 8;
-    TRY(inventory_.functions.push_back(*info));
-    if (info->bridge) close_bridge(inventory_.functions.back());
+    std::optional<FunctionInfo> info;
+    TRY(find_function(HostBdf(bus, slot, function), info));
+    if (info && function == 0 && info->multi_function) functions = 8;
   }
   return {};
+}
+
+/// The one device at the other end of a link (PCIe 7.3.1). Where both ends know alternative routing
+/// IDs its functions are a chain over all 256 numbers (PCIe 6.13), else they are eight at most.
+Status Walk::find_link(FunctionInfo& port) {
+  namespace express = hp::express;
+  EcamFunction above = ecam_.function(port.bdf);
+  const std::uint32_t word = above.read(port.express_at + express::kCapabilities, 2);
+  const bool second = get<express::capabilities::Version>(word) >= 2;  // has these registers
+  const std::uint32_t can =
+      second ? above.read(port.express_at + express::kDeviceCapabilities2, 4) : 0;
+  const bool forwards = get<express::device_capabilities2::AriForwarding>(can) != 0;
+  const auto forward = [&](bool on) {
+    const unsigned at = port.express_at + express::kDeviceControl2;
+    const std::uint64_t before = above.read(at, 2);
+    using AriForwarding = express::device_control2::AriForwarding;
+    above.write(at, 2, static_cast<std::uint32_t>(with<AriForwarding>(before, on ? 1 : 0)));
+  };
+  if (forwards) forward(false);  // as firmware may have left it, for another device
+  const std::size_t first = inventory_.functions.size();
+  TRY(find_slot(port.secondary, 0));
+  if (!forwards || first == inventory_.functions.size()) return {};
+  const unsigned ari_at = inventory_.functions[first].ari_at;
+  if (ari_at == 0 || inventory_.functions[first].bdf.function() != 0) return {};
+  forward(true);
+  port.ari = true;
+  // The numbers rise along the chain, so it ends.
+  for (unsigned at = ari_at, number = 0; at != 0;) {
+    EcamFunction config = ecam_.function(HostBdf(port.secondary, number >> 3, number & 7));
+    const std::uint32_t ari = config.read(at + hp::ari::kCapability, 2);
+    const auto next = static_cast<unsigned>(get<hp::ari::NextFunction>(ari));
+    if (next <= number) return {};
+    number = next;
+    const HostBdf bdf(port.secondary, number >> 3, number & 7);
+    const FunctionInfo* known = pci::find(inventory_, bdf);
+    std::optional<FunctionInfo> info;
+    if (known == nullptr) TRY(find_function(bdf, info));
+    at = known != nullptr ? known->ari_at : (info ? info->ari_at : 0U);
+  }
+  return {};
+}
+
+/// `port`: null on the root bus.
+void Walk::find_sriov(const FunctionInfo& pf, const FunctionInfo* port) {
+  if (inventory_.sriov.full()) return;  // it has no VFs
+  SriovInfo info;
+  // Only functions below a port with ARI may have other numbers than 0 to 7 of device 0.
+  info.ari = port != nullptr && port->ari && pf.ari_at != 0;
+  info.numbers = port == nullptr || info.ari ? 256 : 8;
+  // VFs beyond the PF's bus take the next ones, which nobody has been given yet. On the root bus
+  // those are the bridges'.
+  info.last_bus = static_cast<std::uint8_t>(port == nullptr ? pf.bdf.bus() : ecam_.last_bus());
+  EcamFunction config = ecam_.function(pf.bdf);
+  measure_sriov(config, pf, info);
+  if (info.usable != 0) {
+    const unsigned last = vf_bdf(info, info.usable - 1U).bus();
+    if (port != nullptr && last >= next_bus_) next_bus_ = last + 1;
+  }
+  (void)inventory_.sriov.push_back(info);
 }
 
 void Walk::close_bridge(FunctionInfo& bridge) {
@@ -112,43 +199,70 @@ Status Walk::open_bridge(FunctionInfo& bridge, unsigned depth) {
   bridge.secondary = static_cast<std::uint8_t>(bus);
   config.write(hp::kSecondaryBus, 1, bus);
   config.write(hp::kSubordinateBus, 1, ecam_.last_bus());
-  // A link has one device at its other end (PCIe 7.3.1); a conventional bus has 32 places.
-  const bool link = bridge.express &&
-                    bridge.port_type != static_cast<std::uint8_t>(PortType::kPcieToPciBridge) &&
-                    bridge.port_type != static_cast<std::uint8_t>(PortType::kUpstreamPort);
-  const Status found = find_bus(bus, depth + 1, link ? 1 : kSlots);
+  const Status found = find_bus(bus, depth + 1, &bridge);
   bridge.subordinate = static_cast<std::uint8_t>(next_bus_ - 1);
   config.write(hp::kSubordinateBus, 1, next_bus_ - 1);
   return found;
 }
 
-void Walk::assign_bar(FunctionInfo& info, unsigned index, Reach reach) {
-  Bar& bar = info.bars[index];
-  if (bar.size == 0 || bar.io) return;
+/// Where the BAR may go besides the window below 4 GiB; null: nowhere.
+Cursor* Walk::high_window(const Bar& bar, Reach reach) {
   // A bridge's window beyond 4 GiB is its prefetchable one; on the root bus nothing stands between
   // (PCIe 7.5.1.3.9).
   const bool high = bar.is64 && (reach == Reach::kEverything ||
                                  (reach == Reach::kPrefetchable64 && bar.prefetchable));
+  return high ? &mem64_ : nullptr;
+}
+
+/// Room for `count` BARs like this one in a row; false: there is none.
+bool Walk::place(Bar& bar, unsigned count, Reach reach) {
   // Each BAR has pages of its own, so that its pages can be given to a guest.
-  const std::uint64_t size = bar.size < kPageSize ? kPageSize : bar.size;
-  Cursor* cursor = high ? &mem64_ : &mem32_;
-  auto at = cursor->take(size);
-  if (!at && high) {
-    cursor = &mem32_;
-    at = cursor->take(size);
-  }
+  const std::uint64_t each = bar.size < kPageSize ? kPageSize : bar.size;
+  Cursor* cursor = high_window(bar, reach);
+  auto at = cursor != nullptr ? cursor->take(count * each, each) : std::nullopt;
   if (!at) {
+    cursor = &mem32_;
+    at = cursor->take(count * each, each);
+  }
+  if (!at) return false;
+  bar.bus = *at;
+  bar.host = cursor->host(*at);
+  return true;
+}
+
+void Walk::assign_bar(FunctionInfo& info, unsigned index, Reach reach) {
+  Bar& bar = info.bars[index];
+  if (bar.size == 0 || bar.io) return;
+  if (!place(bar, 1, reach)) {
     info.placed = false;
     for (Bar& other : info.bars) other.size = 0;
     return;
   }
-  bar.bus = *at;
-  bar.host = cursor->host(*at);
   EcamFunction config = ecam_.function(info.bdf);
   config.write(hp::bar_offset(index), 4, static_cast<std::uint32_t>(bar.bus));
   if (bar.is64) {
     config.write(hp::bar_offset(index + 1), 4, static_cast<std::uint32_t>(bar.bus >> 32));
   }
+}
+
+/// Room for all VFs or for none. The registers are written when VFs are switched on (SriovPf).
+void Walk::assign_vfs(SriovInfo& info, Reach reach) {
+  if (info.usable == 0) return;
+  VfLimit trouble = VfLimit::kNone;
+  for (unsigned i = 0; i < info.usable; ++i) {
+    if (pci::find(inventory_, vf_bdf(info, i)) != nullptr) trouble = VfLimit::kBroken;
+  }
+  for (Bar& bar : info.bars) {
+    // What others need more is not spent on functions that perhaps nobody switches on.
+    const bool modest = bar.size <= mem32_.left() / 4 / info.usable;
+    const bool high = high_window(bar, reach) != nullptr;
+    const bool fine = bar.size == 0 || ((high || modest) && place(bar, info.usable, reach));
+    if (!fine) trouble = VfLimit::kNoRoom;
+  }
+  if (trouble == VfLimit::kNone) return;
+  info.limit = trouble;
+  info.usable = 0;
+  info.bars = {};
 }
 
 void Walk::assign_behind(const FunctionInfo& bridge, Reach reach) {
@@ -184,6 +298,9 @@ void Walk::assign_bus(unsigned bus, Reach reach) {
         if (info.bars[i].size == std::uint64_t{1} << shift) assign_bar(info, i, reach);
       }
     }
+  }
+  for (SriovInfo& info : inventory_.sriov) {
+    if (info.pf.bus() == bus) assign_vfs(info, reach);
   }
   for (const FunctionInfo& info : inventory_.functions) {
     if (info.bdf.bus() == bus && info.bridge && info.secondary != 0) assign_behind(info, reach);
@@ -222,7 +339,7 @@ void Walk::finish() {
 Status enumerate(Ecam& ecam, const HostWindow& mem32, const HostWindow& mem64,
                  Inventory& inventory) {
   Walk walk(ecam, mem32, mem64, inventory);
-  const Status found = walk.find_bus(ecam.first_bus(), 0, kSlots);
+  const Status found = walk.find_bus(ecam.first_bus(), 0, nullptr);
   walk.assign_root();
   find_groups(inventory);
   walk.finish();

@@ -43,6 +43,8 @@ struct FunctionInfo {
   std::uint8_t express_at = 0;
   std::uint8_t advanced_features = 0;
   std::uint16_t acs_at = 0;
+  std::uint16_t ari_at = 0;
+  std::uint16_t sriov_at = 0;
   bool flr = false;          // by PCI Express or by Advanced Features
   bool flr_express = false;  // by PCI Express
   bool ats = false;
@@ -55,6 +57,12 @@ struct FunctionInfo {
   std::uint8_t port_type = 0;  // hw::pci::express::PortType
   bool prefetch64 = false;     // its prefetchable window reaches beyond 4 GiB
 
+  bool ari = false;    // of a port: forwards to any function number (PCIe 6.13)
+  bool is_vf = false;  // an SR-IOV virtual function
+  HostBdf pf;          // of a virtual function: its physical one
+  std::uint8_t phantom =
+      0;  // bits of the function number that it could use for more tags; kept off
+
   /// All functions of one group can reach each other, or are seen as one another, without passing
   /// the IOMMU: the routing ID of one of them, which may be a bridge (isolation.hpp).
   std::uint16_t group = 0;
@@ -63,10 +71,39 @@ struct FunctionInfo {
 };
 
 inline constexpr std::size_t kMaxFunctions = 64;
+inline constexpr std::size_t kMaxPhysicalFunctions = 8;  // with SR-IOV
+inline constexpr unsigned kMaxVfs = 64;                  // of one physical function
+
+/// Why a physical function can have fewer virtual functions than it says.
+enum class VfLimit : std::uint8_t {
+  kNone,
+  kOurs,      // kMaxVfs
+  kBusRange,  // the next would be on a bus that is not behind the ports above it
+  kNoAri,     // the port above cannot forward to function numbers beyond 7
+  kNoRoom,    // the windows have no room for their BARs
+  kBroken,    // the capability contradicts itself
+};
+
+/// The SR-IOV capability of a physical function, measured with VF Enable off (sriov.hpp).
+struct SriovInfo {
+  HostBdf pf;
+  std::uint16_t at = 0;      // the capability's offset
+  std::uint16_t device = 0;  // device ID of its VFs
+  std::uint16_t offset = 0;  // routing ID of VF 0, from the PF's; with NumVFs = `usable`
+  std::uint16_t stride = 0;  // from one VF to the next
+  std::uint16_t total = 0;   // what the function says
+  std::uint16_t usable = 0;  // what can be reached and placed
+  VfLimit limit = VfLimit::kNone;
+  bool ari = false;           // the port above forwards to any function number
+  std::uint16_t numbers = 0;  // device and function numbers that are reached on the PF's bus
+  std::uint8_t last_bus = 0;  // that routing IDs of VFs may have
+  std::array<Bar, hw::pci::kBarCount> bars{};  // of VF 0; the others' follow it, `size` apart
+};
 
 struct Inventory {
   StaticVector<FunctionInfo, kMaxFunctions>
       functions;  // in order of discovery: a bridge before what is behind it
+  StaticVector<SriovInfo, kMaxPhysicalFunctions> sriov;  // more PFs than that have no VFs
 };
 
 }  // namespace penstock::pci

@@ -1,6 +1,7 @@
 #include "core/pci/isolation.hpp"
 
 #include "core/hw/pci/express.hpp"
+#include "core/pci/alias_quirks.hpp"
 
 namespace penstock::pci {
 namespace {
@@ -11,9 +12,17 @@ bool has_type(const FunctionInfo& bridge, PortType type) {
   return bridge.express && bridge.port_type == static_cast<std::uint8_t>(type);
 }
 
-/// What is behind it is conventional PCI: one shared bus on which everybody hears everybody.
+/// What is behind it is conventional PCI: one shared bus on which everybody hears everybody. A
+/// bridge from there to PCI Express sits on such a bus itself, and is treated as the bus is.
 bool opens_conventional(const FunctionInfo& bridge) {
-  return !bridge.express || has_type(bridge, PortType::kPcieToPciBridge);
+  return !bridge.express || has_type(bridge, PortType::kPcieToPciBridge) ||
+         has_type(bridge, PortType::kPciToPcieBridge);
+}
+
+/// A link begins below it: what is behind it is one device, whose functions may use device numbers
+/// too (ARI, PCIe 6.13).
+bool has_link_below(const FunctionInfo& bridge) {
+  return has_type(bridge, PortType::kRootPort) || has_type(bridge, PortType::kDownstreamPort);
 }
 
 /// One group for both, wherever their members are.
@@ -24,27 +33,60 @@ void merge(Inventory& inventory, std::uint16_t into, std::uint16_t from) {
   }
 }
 
-/// Functions of one device talk to each other inside it, unless it has ACS. Only function 0's
-/// header says that there are more (PCIe 7.5.1.1.9).
+bool same_device(const Inventory& inventory, const FunctionInfo& a, const FunctionInfo& b) {
+  if (a.bdf.bus() != b.bdf.bus()) return false;
+  if (a.bdf.device() == b.bdf.device()) return true;
+  const FunctionInfo* bridge = bridge_above(inventory, a.bdf.bus());
+  return bridge != nullptr && has_link_below(*bridge);
+}
+
+/// Functions of one device talk to each other inside it, unless both have ACS. Virtual functions
+/// that had such ways would have to have ACS (PCIe 6.12.1.2), so that they stand for themselves, as
+/// they do in Linux.
 void group_devices(Inventory& inventory) {
   for (std::size_t i = 0; i < inventory.functions.size(); ++i) {
-    const FunctionInfo& first = inventory.functions[i];
-    if (first.bdf.function() != 0 || !first.multi_function) continue;
-    for (std::size_t k = 0; k < inventory.functions.size(); ++k) {
-      const FunctionInfo& other = inventory.functions[k];
-      const bool same_device =
-          other.bdf.bus() == first.bdf.bus() && other.bdf.device() == first.bdf.device();
-      if (same_device && !(other.acs && first.acs)) merge(inventory, first.group, other.group);
+    for (std::size_t k = i + 1; k < inventory.functions.size(); ++k) {
+      const FunctionInfo& a = inventory.functions[i];
+      const FunctionInfo& b = inventory.functions[k];
+      if (a.is_vf || b.is_vf || (a.acs && b.acs)) continue;
+      if (same_device(inventory, a, b)) merge(inventory, a.group, b.group);
     }
   }
 }
 
+/// A function that uses the routing ID of another one is that other one to the IOMMU.
+void group_aliases(Inventory& inventory) {
+  for (std::size_t i = 0; i < inventory.functions.size(); ++i) {
+    const auto alias = alias_of(inventory.functions[i]);
+    const FunctionInfo* other = alias ? find(inventory, HostBdf(*alias)) : nullptr;
+    if (other != nullptr) merge(inventory, other->group, inventory.functions[i].group);
+  }
+}
+
+/// Everything that comes from behind the bridge passes the IOMMU, with its own requester ID.
+bool keeps_apart(const Inventory& inventory, const FunctionInfo& bridge) {
+  if (opens_conventional(bridge)) return false;
+  if (has_link_below(bridge)) return bridge.acs;
+  if (!has_type(bridge, PortType::kUpstreamPort)) return false;
+  // ACS is for ports that can turn a request round (PCIe 6.12.1). An upstream port can only where
+  // other functions are in its device.
+  for (const FunctionInfo& other : inventory.functions) {
+    if (other.bdf != bridge.bdf && same_device(inventory, other, bridge)) return bridge.acs;
+  }
+  return true;
+}
+
 void group_behind(Inventory& inventory, const FunctionInfo& bridge) {
+  if (keeps_apart(inventory, bridge)) return;
   const bool conventional = opens_conventional(bridge);
-  if (!conventional && bridge.acs) return;
+  // The switch sends what arrives at such a downstream port to its other ports.
+  const FunctionInfo* whole = has_type(bridge, PortType::kDownstreamPort)
+                                  ? bridge_above(inventory, bridge.bdf.bus())
+                                  : nullptr;
+  if (whole == nullptr) whole = &bridge;
   for (std::size_t i = 0; i < inventory.functions.size(); ++i) {
     FunctionInfo& info = inventory.functions[i];
-    if (info.bdf.bus() < bridge.secondary || info.bdf.bus() > bridge.subordinate) continue;
+    if (info.bdf.bus() < whole->secondary || info.bdf.bus() > whole->subordinate) continue;
     merge(inventory, bridge.group, info.group);
     info.aliased |= conventional;
   }
@@ -72,10 +114,19 @@ void find_groups(Inventory& inventory) {
     info.aliased = false;
   }
   group_devices(inventory);
+  group_aliases(inventory);
   for (std::size_t i = 0; i < inventory.functions.size(); ++i) {
     const FunctionInfo& bridge = inventory.functions[i];
     if (bridge.bridge && bridge.secondary != 0) group_behind(inventory, bridge);
   }
+}
+
+GroupMembers group_members(const Inventory& inventory, std::uint16_t group) {
+  GroupMembers members;
+  for (const FunctionInfo& info : inventory.functions) {
+    if (info.group == group) (void)members.push_back(info.bdf);  // as large as the inventory
+  }
+  return members;
 }
 
 Result<std::uint16_t> group_of(const Inventory& inventory, HostBdf bdf) {
@@ -90,16 +141,21 @@ RequesterIds requester_ids(const Inventory& inventory, HostBdf bdf) {
     for (const std::uint16_t known : ids) {
       if (known == id) return;
     }
-    (void)ids.push_back(id);  // never full: at most one ID for each bridge
+    (void)ids.push_back(id);  // never full: at most two IDs for each bridge
   };
   add(bdf.value());
+  const FunctionInfo* info = find(inventory, bdf);
+  const auto alias = info == nullptr ? std::nullopt : alias_of(*info);
+  if (alias) add(*alias);
   const FunctionInfo* bridge = bridge_above(inventory, bdf.bus());
   for (unsigned depth = 0; bridge != nullptr && depth < kMaxBridgesAbove; ++depth) {
-    if (has_type(*bridge, PortType::kPcieToPciBridge)) {
-      // PCI Express to PCI/PCI-X Bridge 2.3: secondary bus number, device 0, function 0.
-      add(HostBdf(bridge->secondary, 0, 0).value());
-    } else if (opens_conventional(*bridge)) {
+    if (has_type(*bridge, PortType::kPciToPcieBridge) || !bridge->express) {
       add(bridge->bdf.value());
+    }
+    // PCI Express to PCI/PCI-X Bridge 2.3: secondary bus number, device 0, function 0. Some such
+    // bridges have no PCI Express capability to tell them by, so that every old one may do it.
+    if (has_type(*bridge, PortType::kPcieToPciBridge) || !bridge->express) {
+      add(HostBdf(bridge->secondary, 0, 0).value());
     }
     bridge = bridge_above(inventory, bridge->bdf.bus());
   }

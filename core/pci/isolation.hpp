@@ -16,10 +16,22 @@ namespace penstock::pci {
 [[nodiscard]] const FunctionInfo* bridge_above(const Inventory& inventory, unsigned bus);
 
 /// Sets `group` and `aliased` of every function. Functions share a group when they can reach each
-/// other without passing the IOMMU (multi-function devices without ACS, everything behind a port
-/// without ACS) or when the IOMMU sees one requester ID for all of them (everything behind a bridge
-/// to conventional PCI).
+/// other without passing the IOMMU, or when the IOMMU sees one requester ID for several of them:
+///
+/// - the functions of a device, unless they have ACS (virtual functions stand for themselves)
+/// - a root port without ACS and everything behind it
+/// - a whole switch, as soon as one of its downstream ports has no ACS
+/// - a bridge to conventional PCI and everything behind it; these are `aliased` too
+/// - a function and the one whose routing ID it uses (alias_quirks.hpp)
+///
+/// These are the IOMMU groups of Linux (drivers/iommu/iommu.c, pci_device_group), but for two cases
+/// in which Linux trusts more: it takes the word of a function with ACS for its neighbour without,
+/// and keeps downstream ports without ACS apart. Again after functions were added.
 void find_groups(Inventory& inventory);
+
+/// The functions of a group, bridges too, in order of discovery.
+using GroupMembers = StaticVector<HostBdf, kMaxFunctions>;
+[[nodiscard]] GroupMembers group_members(const Inventory& inventory, std::uint16_t group);
 
 /// The group of a function. kNotFound (arg: the BDF).
 [[nodiscard]] Result<std::uint16_t> group_of(const Inventory& inventory, HostBdf bdf);
@@ -36,10 +48,11 @@ void for_each_neighbour(const Inventory& inventory, const FunctionInfo& info, Vi
 /// Bounds every climb, should bus numbers ever form a loop; enumeration opens half as many levels.
 inline constexpr unsigned kMaxBridgesAbove = 16;
 
-/// Every requester ID that the function's requests may carry: its own first, then those that
-/// bridges to conventional PCI put in its place (H2, H38). Assignment must take all of them or
-/// none.
-using RequesterIds = StaticVector<std::uint16_t, kMaxBridgesAbove + 1>;
+/// Every requester ID that the function's requests may carry: its own first, then the one that it
+/// is known to use besides, then those that bridges to conventional PCI put in its place (H2, H38).
+/// Assignment must take all of them or none. Announced phantom functions are not among them: they
+/// stay off (quiesce(), and the guest is not told of them).
+using RequesterIds = StaticVector<std::uint16_t, 2 * kMaxBridgesAbove + 2>;
 [[nodiscard]] RequesterIds requester_ids(const Inventory& inventory, HostBdf bdf);
 
 /// The bridge that has this function alone behind it, so that a reset of its secondary bus hits

@@ -6,7 +6,7 @@
 #include "core/pci/enumerate.hpp"
 #include "core/pci/isolation.hpp"
 #include "core/pci/reset.hpp"
-#include "core/pci/risk.hpp"
+#include "core/pci/statement.hpp"
 
 namespace penstock::pci {
 namespace {
@@ -87,6 +87,21 @@ void judge(const Inventory& inventory) {
   }
 }
 
+/// Whatever a function says of itself, its statement is whole, and its group is one group.
+void judge(const Inventory& inventory, const FunctionInfo& info, const Statement& statement) {
+  Text<kMaxStatementJson> json;
+  write_json(json, statement);
+  require(json.view().back() == '}');
+  Text<kMaxStatementLine> line;
+  write_line(line, statement);
+  require(line.view().size() < kMaxStatementLine);
+  for (const HostBdf member : group_members(inventory, info.group)) {
+    require(find(inventory, member)->group == info.group);
+  }
+  const RequesterIds ids = requester_ids(inventory, info.bdf);
+  require(ids.size() < RequesterIds::capacity() && ids[0] == info.bdf.value());
+}
+
 }  // namespace
 }  // namespace penstock::pci
 
@@ -101,8 +116,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   FastClock clock;
   for (const FunctionInfo& info : inventory.functions) {
     EcamFunction config = ecam.function(info.bdf);
-    (void)risks_of(inventory, info, config);
-    (void)requester_ids(inventory, info.bdf);
+    judge(inventory, info, statement_of(inventory, info, config));
     (void)reset_function(info, config, clock);
   }
   return 0;

@@ -41,33 +41,6 @@ void probe_rom(port::ConfigSpace& config, FunctionInfo& info) {
   if (mask != 0 && is_power_of_two(size)) info.rom_bytes = size;
 }
 
-void probe_bars(port::ConfigSpace& config, FunctionInfo& info) {
-  const unsigned count = bar_count(config);
-  for (unsigned i = 0; i < count; ++i) {
-    const unsigned at = hp::bar_offset(i);
-    const std::uint32_t low = config.read(at, 4);
-    const std::uint32_t mask = sized(config, at);
-    Bar& bar = info.bars[i];
-    if (mask == 0 || mask == ~0U) continue;
-    if ((low & kBarIo) != 0) {
-      bar.io = true;
-      bar.size = (~(mask & ~3U) + 1) & 0xffff;
-      continue;
-    }
-    bar.prefetchable = (low & kBarPrefetchable) != 0;
-    bar.is64 = (low & kBarTypeMask) == kBarType64 && i + 1 < count;
-    std::uint64_t wide_mask = mask | ~std::uint64_t{0xffff'ffff};
-    bar.bus = low & ~kMemoryFlags;
-    if (bar.is64) {
-      wide_mask = mask | std::uint64_t{sized(config, at + 4)} << 32;
-      bar.bus |= std::uint64_t{config.read(at + 4, 4)} << 32;
-      ++i;
-    }
-    const std::uint64_t size = ~(wide_mask & ~kMemoryFlags) + 1;
-    bar.size = is_power_of_two(size) ? size : 0;
-  }
-}
-
 void note_express(port::ConfigSpace& config, unsigned at, FunctionInfo& info) {
   info.express = true;
   info.express_at = static_cast<std::uint8_t>(at);
@@ -76,6 +49,8 @@ void note_express(port::ConfigSpace& config, unsigned at, FunctionInfo& info) {
   const std::uint32_t device = config.read(at + hp::express::kDeviceCapabilities, 4);
   info.flr_express = get<hp::express::device_capabilities::FunctionLevelReset>(device) != 0;
   info.flr |= info.flr_express;
+  info.phantom =
+      static_cast<std::uint8_t>(get<hp::express::device_capabilities::PhantomFunctions>(device));
 }
 
 void probe_capabilities(port::ConfigSpace& config, FunctionInfo& info) {
@@ -99,14 +74,17 @@ void probe_capabilities(port::ConfigSpace& config, FunctionInfo& info) {
 }
 
 /// Whether these access control services send every request up to the IOMMU (PCIe 7.7.11.2). Only
-/// ports can check source IDs and forward upstream; functions of one device need the redirections
-/// alone.
+/// ports with a link below them can check source IDs and forward upstream; functions of one device
+/// need the redirections alone (PCIe 6.12.1).
 bool keeps_apart(std::uint32_t services, const FunctionInfo& info) {
   constexpr std::uint64_t kRedirect =
       hp::acs::RequestRedirect::kMask | hp::acs::CompletionRedirect::kMask;
   constexpr std::uint64_t kPort =
       kRedirect | hp::acs::SourceValidation::kMask | hp::acs::UpstreamForwarding::kMask;
-  const std::uint64_t needed = info.bridge ? kPort : kRedirect;
+  const auto type = static_cast<hp::express::PortType>(info.port_type);
+  const bool link_below =
+      type == hp::express::PortType::kRootPort || type == hp::express::PortType::kDownstreamPort;
+  const std::uint64_t needed = link_below ? kPort : kRedirect;
   return (services & needed) == needed;
 }
 
@@ -123,12 +101,60 @@ void probe_extended(port::ConfigSpace& config, FunctionInfo& info) {
       info.acs = keeps_apart(config.read(at + hp::acs::kCapability, 2), info);
     }
     info.ats |= id == hp::ExtendedId::kAddressTranslationServices;
-    info.sriov |= id == hp::ExtendedId::kSingleRootIov;
+    if (id == hp::ExtendedId::kAlternativeRoutingId) info.ari_at = static_cast<std::uint16_t>(at);
+    if (id == hp::ExtendedId::kSingleRootIov) {
+      info.sriov = true;
+      info.sriov_at = static_cast<std::uint16_t>(at);
+    }
     at = static_cast<unsigned>(get<hp::extended_header::Next>(header)) & ~3U;
   }
 }
 
 }  // namespace
+
+void size_bars(port::ConfigSpace& config, unsigned first, std::span<Bar> bars) {
+  for (unsigned i = 0; i < bars.size(); ++i) {
+    const unsigned at = first + 4 * i;
+    const std::uint32_t low = config.read(at, 4);
+    const std::uint32_t mask = sized(config, at);
+    Bar& bar = bars[i];
+    if (mask == 0 || mask == ~0U) continue;
+    if ((low & kBarIo) != 0) {
+      bar.io = true;
+      bar.size = (~(mask & ~3U) + 1) & 0xffff;
+      continue;
+    }
+    bar.prefetchable = (low & kBarPrefetchable) != 0;
+    bar.is64 = (low & kBarTypeMask) == kBarType64 && i + 1 < bars.size();
+    std::uint64_t wide_mask = mask | ~std::uint64_t{0xffff'ffff};
+    bar.bus = low & ~kMemoryFlags;
+    if (bar.is64) {
+      wide_mask = mask | std::uint64_t{sized(config, at + 4)} << 32;
+      bar.bus |= std::uint64_t{config.read(at + 4, 4)} << 32;
+      ++i;
+    }
+    const std::uint64_t size = ~(wide_mask & ~kMemoryFlags) + 1;
+    bar.size = is_power_of_two(size) ? size : 0;
+  }
+}
+
+FunctionInfo probe_vf(HostBdf bdf, port::ConfigSpace& config, const FunctionInfo& pf,
+                      const SriovInfo& sriov) {
+  FunctionInfo info;
+  info.bdf = bdf;
+  info.is_vf = true;
+  info.pf = pf.bdf;
+  info.vendor = pf.vendor;
+  info.device = sriov.device;
+  info.revision = static_cast<std::uint8_t>(config.read(hp::kRevisionId, 1));
+  info.class_code = config.read(hp::kRevisionId, 4) >> 8;
+  info.subsystem_vendor = static_cast<std::uint16_t>(config.read(hp::kSubsystemVendor, 2));
+  info.subsystem = static_cast<std::uint16_t>(config.read(hp::kSubsystemId, 2));
+  config.write(hp::kCommand, 2, 0);
+  probe_capabilities(config, info);
+  probe_extended(config, info);
+  return info;
+}
 
 std::optional<FunctionInfo> probe(HostBdf bdf, port::ConfigSpace& config) {
   FunctionInfo info;
@@ -143,7 +169,7 @@ std::optional<FunctionInfo> probe(HostBdf bdf, port::ConfigSpace& config) {
   info.multi_function = get<hp::header_type::MultiFunction>(type) != 0;
   info.bridge = get<hp::header_type::Layout>(type) == hp::header_type::kBridge;
   config.write(hp::kCommand, 2, 0);  // no decoding while BARs are sized; DMA off
-  probe_bars(config, info);
+  size_bars(config, hp::kBar0, std::span(info.bars).first(bar_count(config)));
   probe_rom(config, info);
   probe_capabilities(config, info);
   probe_extended(config, info);

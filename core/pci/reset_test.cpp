@@ -67,7 +67,9 @@ TEST_F(Reset, ADeadFunctionEndsTheWait) {
   device->die_at_reset();
   only(std::move(device));
   const std::uint64_t before = board.clock.peek_ns();
-  EXPECT_EQ(reset().error(), fail(Code::kTimeout, info().bdf.value()));
+  const Error error = reset().error();
+  EXPECT_EQ(error.code, Code::kTimeout);
+  EXPECT_EQ(failure_of(error).function, info().bdf);
   EXPECT_LT(board.clock.peek_ns() - before, 2'000'000'000U);
 }
 
@@ -75,7 +77,9 @@ TEST_F(Reset, OneThatOnlyPretendsIsNoticed) {
   auto device = sim::nvme_like();
   device->ignore_reset();
   only(std::move(device));
-  EXPECT_EQ(reset().error(), fail(Code::kHardwareError, info().bdf.value()));
+  const Error error = reset().error();
+  EXPECT_EQ(error.code, Code::kHardwareError);
+  EXPECT_EQ(failure_of(error).fault, ResetFault::kUnchanged);
 }
 
 TEST_F(Reset, RequestsUnderWayDelayItButNotForEver) {
@@ -158,6 +162,15 @@ TEST_F(Reset, QuirksChangeTheOrder) {
     named.class_code = std::uint32_t{quirk.base_class} << 16;
     EXPECT_EQ(quirk_of(named), &quirk);
   }
+}
+
+// Covers: S3.20
+TEST_F(Reset, QuirksStayATableOfFewBytes) {
+  std::size_t bytes = reset_quirks().size_bytes();
+  for (const ResetQuirk& quirk : reset_quirks()) bytes += quirk.script.size_bytes();
+  EXPECT_LE(bytes, 4096U);
+  // One object per reset under way, and one on the stack of whoever waits for one.
+  EXPECT_LE(sizeof(pci::Reset), 2048U);
 }
 
 // Covers: S3.20

@@ -15,9 +15,9 @@ namespace {
 std::vector<std::string_view> names(TestBoard& board, HostBdf bdf) {
   std::vector<std::string_view> out;
   EcamFunction config = board.ecam.function(bdf);
-  for (const Risk risk : risks_of(board.inventory, *find(board.inventory, bdf), config)) {
-    out.push_back(name_of(risk));
-  }
+  risks_of(board.inventory, *find(board.inventory, bdf), config).for_each([&](const RiskRow& row) {
+    out.push_back(row.name);
+  });
   return out;
 }
 
@@ -33,20 +33,43 @@ TEST(Risk, EachFunctionIsSpokenOfByItsOwnFacts) {
   board.plug(bridge.secondary_bus(), 1, 0, std::make_unique<sim::EduLike>());
   ASSERT_TRUE(board.enumerate());
   using List = std::vector<std::string_view>;
-  EXPECT_EQ(names(board, HostBdf(0, 1, 0)), List{});
-  EXPECT_EQ(names(board, HostBdf(0, 2, 0)), (List{"sr-iov", "option-rom"}));
+  EXPECT_EQ(names(board, HostBdf(0, 1, 0)), List{"firmware"});
+  EXPECT_EQ(names(board, HostBdf(0, 2, 0)), (List{"sr-iov", "option-rom", "firmware"}));
   EXPECT_EQ(names(board, HostBdf(0, 3, 0)), (List{"no-reset", "conventional-pci"}));
   EXPECT_EQ(names(board, HostBdf(2, 1, 0)),
             (List{"no-reset", "shared-group", "aliased-requester", "conventional-pci"}));
 }
 
 // Covers: S3.29
-TEST(Risk, EveryRiskHasANameAndAMeaning) {
+TEST(Risk, WhatTheRegistersSay) {
+  TestBoard board;
+  auto& nvme = board.plug(board.host.root(), 1, 0, sim::nvme_like());
+  auto gpu = std::make_unique<sim::PciFunction>(sim::PciIdentity{0x10de, 0x1db4, 0x03'0000});
+  gpu->add_bar(0, 0x100'0000, {});
+  gpu->add_power(false);
+  gpu->add_express(sim::PciPortType::kEndpoint, false);
+  gpu->add_extended(0x000f, 8);
+  board.plug(board.host.root(), 2, 0, std::move(gpu));
+  ASSERT_TRUE(board.enumerate());
+  using List = std::vector<std::string_view>;
+  EXPECT_EQ(names(board, HostBdf(0, 2, 0)),
+            (List{"config-mirror", "weak-reset", "no-messages", "ats", "firmware"}));
+  nvme.poke(0x04, 2, nvme.peek(0x04, 2) | 0x100);  // SERR Enable
+  nvme.poke(0x3d, 1, 1);
+  board.inventory.functions[0].phantom = 2;
+  EXPECT_EQ(names(board, HostBdf(0, 1, 0)),
+            (List{"error-reports", "phantom-functions", "shared-interrupt", "firmware"}));
+}
+
+// Covers: S3.29
+TEST(Risk, EveryRiskHasANameAMeaningAndAGuard) {
   std::set<std::string_view> seen;
   for (unsigned i = 0; i < kRiskCount; ++i) {
     const auto risk = static_cast<Risk>(i);
     EXPECT_TRUE(seen.insert(name_of(risk)).second);
     EXPECT_GT(meaning_of(risk).size(), 20U);
+    EXPECT_GE(risk_table()[i].guard.size(), 7U);
+    EXPECT_EQ(needs_acceptance(risk), risk_table()[i].at_most == Support::kNotSupported);
   }
   EXPECT_TRUE(needs_acceptance(Risk::kNoReset));
   EXPECT_FALSE(needs_acceptance(Risk::kOptionRom));

@@ -93,7 +93,8 @@ void EduLike::transfer(std::uint64_t command) {
 
 std::unique_ptr<PciBridge> pcie_root_port(PciHost& host, std::uint16_t acs) {
   auto bridge = std::make_unique<PciBridge>(host, PciIdentity{0x1b36, 0x000c, 0x06'0400});
-  bridge->add_express(PciPortType::kRootPort, false);
+  const unsigned express = bridge->add_express(PciPortType::kRootPort, false);
+  bridge->poke(express + 0x24, 4, 0x20);  // can forward to any function number
   if (acs != 0) bridge->add_acs(acs);
   return bridge;
 }

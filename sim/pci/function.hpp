@@ -96,13 +96,16 @@ class PciFunction {
 
   [[nodiscard]] std::uint32_t peek(unsigned offset, unsigned size) const;
   [[nodiscard]] unsigned resets() const { return resets_; }
-  [[nodiscard]] std::uint64_t bar_address(unsigned index) const;
+  [[nodiscard]] virtual std::uint64_t bar_address(unsigned index) const;
   [[nodiscard]] std::uint64_t bar_size(unsigned index) const { return bars_[index].size; }
-  [[nodiscard]] bool memory_enabled() const { return (peek(4, 2) & 2) != 0 && !in_low_power(); }
+  [[nodiscard]] virtual bool memory_enabled() const {
+    return (peek(4, 2) & 2) != 0 && !in_low_power();
+  }
   [[nodiscard]] bool bus_master() const { return (peek(4, 2) & 4) != 0 && !in_low_power(); }
   [[nodiscard]] unsigned devfn() const { return devfn_; }
   [[nodiscard]] PciBus* bus() const { return bus_; }
   [[nodiscard]] bool is_express() const { return express_ != 0; }
+  [[nodiscard]] unsigned express_at() const { return express_; }
   [[nodiscard]] bool is_bridge() const { return (regs_[0x0e] & 0x7f) == 1; }
   [[nodiscard]] PciPortType port_type() const;
   [[nodiscard]] std::span<std::uint8_t> bar_memory(unsigned index) { return bars_[index].bytes; }

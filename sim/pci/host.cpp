@@ -86,6 +86,10 @@ bool PciBridge::forwards(std::uint64_t address) const {
   return base64 <= limit64 && address >= base64 && address <= limit64;
 }
 
+bool PciBridge::ari_forwarding() const {
+  return is_express() && (peek(express_at() + 0x28, 2) & 0x20) != 0;
+}
+
 PciFunction* PciHost::find(unsigned bus, unsigned devfn) {
   return find_below(root_, bus, devfn);
 }
@@ -100,9 +104,9 @@ PciFunction* PciHost::find_below(PciBus& bus, unsigned number, unsigned devfn) {
     if (bridge.secondary() == 0 || number < bridge.secondary()) continue;
     if (number > bridge.subordinate()) continue;
     if (std::exchange(claimed, true)) violation("two bridges claim one bus number");
-    // A port's link has one device on it (PCIe 7.3.1).
+    // A port's link has one device on it (PCIe 7.3.1), with eight functions or 256.
     const bool link = bridge.is_express() && bridge.port_type() != PciPortType::kPcieToPci;
-    if (link && number == bridge.secondary() && devfn >= 8) continue;
+    if (link && number == bridge.secondary() && devfn >= 8 && !bridge.ari_forwarding()) continue;
     found = find_below(bridge.secondary_bus(), number, devfn);
   }
   return found;

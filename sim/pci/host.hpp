@@ -21,6 +21,7 @@ class PciBus {
   /// `bridge` is null for the root bus.
   PciBus(PciHost& host, PciBridge* bridge) : host_(host), bridge_(bridge) {}
   void plug(unsigned device, unsigned function, PciFunction& what);
+  void unplug(unsigned devfn) { functions_[devfn] = nullptr; }
   [[nodiscard]] PciFunction* at(unsigned devfn) const { return functions_[devfn]; }
   [[nodiscard]] unsigned number() const;
   [[nodiscard]] std::span<PciFunction* const> functions() const { return functions_; }
@@ -47,6 +48,8 @@ class PciBridge final : public PciFunction {
   [[nodiscard]] PciBus& secondary_bus() { return bus_; }
   [[nodiscard]] unsigned secondary() const { return peek(0x19, 1); }
   [[nodiscard]] unsigned subordinate() const { return peek(0x1a, 1); }
+  /// Passes on requests to any function number on its link (PCIe 6.13).
+  [[nodiscard]] bool ari_forwarding() const;
   /// True when one of its two memory windows is open for the address and it forwards memory
   /// accesses.
   [[nodiscard]] bool forwards(std::uint64_t address) const;

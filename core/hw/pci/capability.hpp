@@ -124,20 +124,4 @@ inline constexpr unsigned kHigh = 0x8;  // 4 bytes
 inline constexpr unsigned kSize = 0xc;
 }  // namespace serial_number
 
-namespace sriov {                                  // PCIe 9.3.3
-inline constexpr unsigned kCapabilities = 0x04;    // 4 bytes
-inline constexpr unsigned kControl = 0x08;         // 2 bytes
-inline constexpr unsigned kStatus = 0x0a;          // 2 bytes
-inline constexpr unsigned kInitialVfs = 0x0c;      // 2 bytes
-inline constexpr unsigned kTotalVfs = 0x0e;        // 2 bytes
-inline constexpr unsigned kNumVfs = 0x10;          // 2 bytes
-inline constexpr unsigned kFirstVfOffset = 0x14;   // 2 bytes
-inline constexpr unsigned kVfStride = 0x16;        // 2 bytes
-inline constexpr unsigned kVfDeviceId = 0x1a;      // 2 bytes
-inline constexpr unsigned kSystemPageSize = 0x20;  // 4 bytes
-inline constexpr unsigned kVfBar0 = 0x24;          // 6 x 4 bytes
-using VfEnable = Field<0, 0>;                      // in kControl
-using VfMemorySpace = Field<3, 3>;                 // in kControl
-}  // namespace sriov
-
 }  // namespace penstock::hw::pci

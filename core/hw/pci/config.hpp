@@ -58,6 +58,8 @@ inline constexpr unsigned kBridgeControl    = 0x3e;  // 2    RW
 // clang-format on
 
 inline constexpr std::uint16_t kNoVendor = 0xffff;
+/// What a vendor ID reads as while its function asks to be asked again (PCIe 2.3.2).
+inline constexpr std::uint16_t kRetryVendor = 0x0001;
 
 /// Offset of base address register `index` (0..5).
 [[nodiscard]] constexpr unsigned bar_offset(unsigned index) {

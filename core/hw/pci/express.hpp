@@ -112,6 +112,24 @@ static_assert(
                    AuxPowerDetected, TransactionsPending, EmergencyPowerReduction, Reserved>());
 }  // namespace device_status
 
+namespace link_capabilities {  // PCIe 7.5.3.6
+using MaxSpeed = Field<3, 0>;
+using MaxWidth = Field<9, 4>;
+using Aspm = Field<11, 10>;
+using L0sExitLatency = Field<14, 12>;
+using L1ExitLatency = Field<17, 15>;
+using ClockPower = Field<18, 18>;
+using SurpriseDownReporting = Field<19, 19>;
+using DataLinkActiveReporting = Field<20, 20>;
+using BandwidthNotification = Field<21, 21>;
+using AspmOptionality = Field<22, 22>;
+using Reserved = Field<23, 23>;
+using PortNumber = Field<31, 24>;
+static_assert(covers_exactly<32, MaxSpeed, MaxWidth, Aspm, L0sExitLatency, L1ExitLatency,
+                             ClockPower, SurpriseDownReporting, DataLinkActiveReporting,
+                             BandwidthNotification, AspmOptionality, Reserved, PortNumber>());
+}  // namespace link_capabilities
+
 namespace link_control {  // PCIe 7.5.3.7, what a host needs
 using AspmControl = Field<1, 0>;
 using LinkDisable = Field<4, 4>;
@@ -122,8 +140,69 @@ namespace link_status {  // PCIe 7.5.3.8, what a host needs
 using Speed = Field<3, 0>;
 using Width = Field<9, 4>;
 using Training = Field<11, 11>;
+using SlotClock = Field<12, 12>;
 using DataLinkActive = Field<13, 13>;
 }  // namespace link_status
+
+namespace slot_capabilities {  // PCIe 7.5.3.9
+using AttentionButton = Field<0, 0>;
+using PowerController = Field<1, 1>;
+using MrlSensor = Field<2, 2>;
+using AttentionIndicator = Field<3, 3>;
+using PowerIndicator = Field<4, 4>;
+using HotPlugSurprise = Field<5, 5>;
+using HotPlugCapable = Field<6, 6>;
+using PowerLimitValue = Field<14, 7>;
+using PowerLimitScale = Field<16, 15>;
+using Interlock = Field<17, 17>;
+using NoCommandCompleted = Field<18, 18>;
+using SlotNumber = Field<31, 19>;
+static_assert(covers_exactly<32, AttentionButton, PowerController, MrlSensor, AttentionIndicator,
+                             PowerIndicator, HotPlugSurprise, HotPlugCapable, PowerLimitValue,
+                             PowerLimitScale, Interlock, NoCommandCompleted, SlotNumber>());
+}  // namespace slot_capabilities
+
+namespace slot_control {  // PCIe 7.5.3.10
+enum class Indicator : std::uint8_t { kReserved = 0, kOn = 1, kBlink = 2, kOff = 3 };
+using AttentionButtonEnable = Field<0, 0>;
+using PowerFaultEnable = Field<1, 1>;
+using MrlSensorEnable = Field<2, 2>;
+using PresenceEnable = Field<3, 3>;
+using CommandCompletedEnable = Field<4, 4>;
+using InterruptEnable = Field<5, 5>;
+using AttentionIndicator = Field<7, 6, Indicator>;
+using PowerIndicator = Field<9, 8, Indicator>;
+using PowerOff = Field<10, 10>;
+using Interlock = Field<11, 11>;
+using LinkStateEnable = Field<12, 12>;
+using PowerLimitDisable = Field<13, 13>;
+using InBandPresenceDisable = Field<14, 14>;
+using Reserved = Field<15, 15>;
+static_assert(covers_exactly<
+              16, AttentionButtonEnable, PowerFaultEnable, MrlSensorEnable, PresenceEnable,
+              CommandCompletedEnable, InterruptEnable, AttentionIndicator, PowerIndicator, PowerOff,
+              Interlock, LinkStateEnable, PowerLimitDisable, InBandPresenceDisable, Reserved>());
+}  // namespace slot_control
+
+namespace slot_status {                      // PCIe 7.5.3.11
+using AttentionButtonPressed = Field<0, 0>;  // RW1C
+using PowerFault = Field<1, 1>;              // RW1C
+using MrlSensorChanged = Field<2, 2>;        // RW1C
+using PresenceChanged = Field<3, 3>;         // RW1C
+using CommandCompleted = Field<4, 4>;        // RW1C
+using MrlSensorOpen = Field<5, 5>;
+using Present = Field<6, 6>;
+using InterlockEngaged = Field<7, 7>;
+using LinkStateChanged = Field<8, 8>;  // RW1C
+using Reserved = Field<15, 9>;
+static_assert(covers_exactly<16, AttentionButtonPressed, PowerFault, MrlSensorChanged,
+                             PresenceChanged, CommandCompleted, MrlSensorOpen, Present,
+                             InterlockEngaged, LinkStateChanged, Reserved>());
+}  // namespace slot_status
+
+namespace device_capabilities2 {  // PCIe 7.5.3.15, what a host needs
+using AriForwarding = Field<5, 5>;
+}  // namespace device_capabilities2
 
 namespace device_control2 {  // PCIe 7.5.3.16
 using CompletionTimeout = Field<3, 0>;

@@ -8,6 +8,7 @@
 #include "core/hw/pci/express.hpp"
 #include "core/hw/pci/msi.hpp"
 #include "core/hw/pci/power.hpp"
+#include "core/hw/pci/sriov.hpp"
 
 namespace penstock::hw::pci {
 namespace {
@@ -158,8 +159,15 @@ static_assert(sriov::kControl == PCI_SRIOV_CTRL && sriov::kTotalVfs == PCI_SRIOV
 static_assert(sriov::kNumVfs == PCI_SRIOV_NUM_VF && sriov::kFirstVfOffset == PCI_SRIOV_VF_OFFSET);
 static_assert(sriov::kVfStride == PCI_SRIOV_VF_STRIDE && sriov::kVfBar0 == PCI_SRIOV_BAR);
 static_assert(sriov::kSystemPageSize == PCI_SRIOV_SYS_PGSIZE);
-static_assert(sriov::VfEnable::kMask == PCI_SRIOV_CTRL_VFE);
-static_assert(sriov::VfMemorySpace::kMask == PCI_SRIOV_CTRL_MSE);
+static_assert(sriov::kSupportedPageSizes == PCI_SRIOV_SUP_PGSIZE);
+static_assert(sriov::kVfDeviceId == PCI_SRIOV_VF_DID && sriov::kInitialVfs == PCI_SRIOV_INITIAL_VF);
+static_assert(sriov::kFunctionDependency == PCI_SRIOV_FUNC_LINK);
+static_assert(sriov::kVfMigrationArray == PCI_SRIOV_VFM &&
+              sriov::kSize == PCI_EXT_CAP_SRIOV_SIZEOF);
+static_assert(sriov::control::VfEnable::kMask == PCI_SRIOV_CTRL_VFE);
+static_assert(sriov::control::VfMemorySpace::kMask == PCI_SRIOV_CTRL_MSE);
+static_assert(sriov::control::AriHierarchy::kMask == PCI_SRIOV_CTRL_ARI);
+static_assert(express::device_capabilities2::AriForwarding::kMask == PCI_EXP_DEVCAP2_ARI);
 
 /// Golden vectors, read by hand from the specification's figures.
 TEST(PciLayout, WordsDecodeAsTheSpecificationDrawsThem) {

@@ -1,0 +1,41 @@
+// An endpoint whose resets go wrong in ways that plain functions (function.hpp) do not have.
+#pragma once
+
+#include <cstdint>
+
+#include "sim/pci/function.hpp"
+
+namespace penstock::sim {
+
+class ResetFaults final : public PciFunction {
+ public:
+  enum class Fault : std::uint8_t {
+    kNone,
+    kOtherIdentity,  // comes back as another device
+    kWrongBars,      // its base addresses are fixed to something else afterwards
+    kNoDecode,       // its command register does not take memory decoding any more
+    kPending,        // goes on waiting for completions
+  };
+
+  explicit ResetFaults(const PciIdentity& identity) : PciFunction(identity) {}
+  void set_fault(Fault fault) { fault_ = fault; }
+
+  void reset() override {
+    PciFunction::reset();
+    switch (fault_) {
+      case Fault::kNone: break;
+      case Fault::kOtherIdentity: poke(0x00, 4, 0xbeef'1234); break;
+      case Fault::kWrongBars:
+        set_writable(0x10, 4, 0);
+        poke(0x10, 4, 0xdead'0000);
+        break;
+      case Fault::kNoDecode: set_writable(0x04, 2, 0x0404); break;
+      case Fault::kPending: set_transactions_pending(true); break;
+    }
+  }
+
+ private:
+  Fault fault_ = Fault::kNone;
+};
+
+}  // namespace penstock::sim
