@@ -30,6 +30,12 @@ struct Effect {
     kHardwareWrite,
     /// The guest began a function-level reset; the virtual state has been reset already.
     kFunctionReset,
+    /// count: switch that many virtual functions on. Where that cannot be, or one of them does not
+    /// come, say so by vfs_lost().
+    kSriovEnable,
+    /// Take the virtual functions back from whoever has them, then switch them off; before a reset
+    /// of their physical function.
+    kSriovDisable,
   };
 
   Kind kind = Kind::kUnmapBar;
@@ -40,14 +46,14 @@ struct Effect {
   std::uint8_t size = 0;     // bytes: 1, 2 or 4
   std::uint16_t offset = 0;  // config space
   std::uint16_t first = 0;   // vector
-  std::uint16_t count = 0;   // vectors
+  std::uint16_t count = 0;   // vectors, or virtual functions
   std::uint32_t value = 0;
   Gpa gpa{};  // where the BAR is (kMapBar) or was until now (kUnmapBar)
 };
 
 /// In the order in which they must be applied. Capacity: the worst single write is a function-level
-/// reset (6 BARs, one interrupt kind, bus mastering, the reset) that spans one more register; a
-/// write of 8 bytes over eight one-byte registers of an extra capability gives 8.
+/// reset (virtual functions, 6 BARs, one interrupt kind, bus mastering, the reset) that spans one
+/// more register; a write of 8 bytes over eight one-byte registers of an extra capability gives 8.
 using Effects = StaticVector<Effect, 16>;
 
 }  // namespace penstock::vpci

@@ -29,10 +29,23 @@ struct BarFacts {
   Gpa guest{};  // address the register holds after reset, 0: the guest assigns one
 };
 
+/// What the owner of a physical function is shown of its SR-IOV capability (PCIe 9.3.3). Its
+/// virtual functions are devices of their own, which it has only where they are given to it.
+struct SriovFacts {
+  std::uint16_t vfs = 0;  // at most that many can be switched on; 0: the capability stays hidden
+  /// Of one VF: the guest sizes and places them, and nothing is ever mapped there. Absent ones save
+  /// it the room: `host` and `guest` do not matter.
+  std::array<BarFacts, hw::pci::kBarCount> bars{};
+};
+
 struct FunctionFacts {
   std::array<BarFacts, hw::pci::kBarCount> bars{};
   BarFacts rom{};                   // shown only with PolicyOptions::show_rom
   port::ConfigSpace* hw = nullptr;  // outlives the VirtualFunction
+  /// A virtual function: its own IDs read all-ones (PCIe 9.3.4.1.1), so the guest is shown these.
+  bool is_vf = false;
+  std::uint16_t vendor = 0;
+  std::uint16_t device = 0;
 };
 
 /// One register of an extra capability. A bit belongs to at most one mask; a bit in none reads 0
@@ -52,8 +65,9 @@ struct ExtraRegister {
 struct ExtraCapability {
   std::uint16_t id = 0;  // CapabilityId or ExtendedId
   bool extended = false;
-  std::uint16_t length = 0;                    // bytes, header included
-  std::span<const ExtraRegister> registers{};  // empty: all of it, read-only as at assignment
+  std::uint16_t length = 0;  // bytes, header included
+  std::span<const ExtraRegister>
+      registers{};  // what none of them names: read-only as at assignment
 };
 
 struct CapabilityName {
@@ -101,6 +115,14 @@ struct PolicyOptions {
   /// root-complex integrated endpoints: say so and show no link. False once a virtual root port
   /// stands above it.
   bool integrated_endpoint = true;
+  /// For the hardware domain (S3.10): registers that the policy does not know are read and written
+  /// as they are in hardware. What it does know stays virtual, what it never shows stays hidden,
+  /// from its header to where the next capability begins. Ignored where the capability lists are
+  /// broken, because then nobody knows where that is.
+  bool full_access = false;
+  /// Shown to the owner of a physical function that stands in a slot of its own (not
+  /// integrated_endpoint: its VFs' places could be others'). Null: hidden. Read during init only.
+  const SriovFacts* sriov = nullptr;
   std::span<const ExtraCapability> extra{};  // read during init only, like the next two
   std::span<const CapabilityName> deny{};    // wins over `extra` and over the built-in list (S3.33)
   std::span<const BarMirror> mirrors{};

@@ -23,7 +23,11 @@ bool settles(Handler handler) {
     case Handler::kMsiControl:
     case Handler::kMsi:
     case Handler::kMsiVectors:
-    case Handler::kMsixControl: return true;
+    case Handler::kMsixControl:
+    case Handler::kSriovControl: return true;
+    case Handler::kSriovTotal:
+    case Handler::kSriovNumVfs:
+    case Handler::kSriovBar:
     case Handler::kPlain:
     case Handler::kRom:
     case Handler::kPower:
@@ -48,6 +52,7 @@ Effects VirtualFunction::config_write(unsigned offset, unsigned size, std::uint6
     settle_needed |= settles(change.reg->handler);
     reset_begun |= starts_reset(change);
   }
+  if (full_access_) write_through(offset, size, value, effects);
   if (reset_begun) restore();
   if (settle_needed || reset_begun) settle(effects);
   if (reset_begun) emit(effects, {.kind = Effect::Kind::kFunctionReset});
@@ -147,6 +152,10 @@ std::uint32_t VirtualFunction::filtered(const Register& reg, std::uint32_t befor
         return static_cast<std::uint32_t>(with<msix_control::Enable>(after, 0));
       }
       return after;
+    case Handler::kSriovControl:
+    case Handler::kSriovNumVfs:
+    case Handler::kSriovBar: return sriov_filtered(reg, before, after);
+    case Handler::kSriovTotal:
     case Handler::kPlain:
     case Handler::kCommand:
     case Handler::kRom:
@@ -163,6 +172,7 @@ std::uint32_t VirtualFunction::filtered(const Register& reg, std::uint32_t befor
 }
 
 void VirtualFunction::settle(Effects& effects) {
+  settle_sriov(effects);  // VFs go before what they depend on
   settle_bars(effects);
   settle_interrupts(effects);
   const bool master = get<pci::command::BusMaster>(command()) != 0;

@@ -74,7 +74,7 @@ class VirtualFunction {
 
   /// Any offset below 4096, any size 1..8, any alignment; bytes beyond 4095 read all-ones.
   [[nodiscard]] std::uint64_t config_read(unsigned offset, unsigned size) const {
-    return registers_.read(offset, size, hw_);
+    return full_access_ ? read_through(offset, size) : registers_.read(offset, size, hw_);
   }
   /// Same range; what no rule lists is dropped. The effects are in the order to apply them.
   [[nodiscard]] Effects config_write(unsigned offset, unsigned size, std::uint64_t value);
@@ -116,6 +116,16 @@ class VirtualFunction {
 
   [[nodiscard]] ListReport report() const { return report_; }
 
+  /// Virtual functions that the guest has switched on and that have not been lost since. VF i has
+  /// the routing ID that is i + 1 above this function's.
+  [[nodiscard]] unsigned vfs() const { return announced_.vfs; }
+  /// There are none any more, or never were: VF Enable reads 0. Not by the guest's doing, so there
+  /// are no effects.
+  void vfs_lost();
+  /// What the guest reads where one of its vfs() is, in any access: a header by which its kernel
+  /// knows a virtual function (IDs all-ones) that no driver wants. Writes are dropped.
+  [[nodiscard]] std::uint64_t vf_placeholder_read(unsigned offset, unsigned size) const;
+
  private:
   struct Bar {
     BarFacts facts{};
@@ -144,12 +154,17 @@ class VirtualFunction {
     bool msix_enabled = false;
     bool msix_masked = false;
     bool bus_master = false;
+    std::uint16_t vfs = 0;
   };
 
   // function_init.cpp
   enum class Outcome : std::uint8_t { kShown, kHidden, kMalformed };
   Status init_bars(const FunctionFacts& facts, const PolicyOptions& options);
   Status init_capabilities(const PolicyOptions& options);
+  void init_full_access(const CapabilityLists& lists, const PolicyOptions& options);
+  [[nodiscard]] bool passes_through(const Capability& found, const PolicyOptions& options) const;
+  void show_through(const Capability& found);
+  void keep_back(const Capability& found, const CapabilityArray& list);
   Result<Outcome> show_capability(const Capability& found, const PolicyOptions& options);
   Result<Outcome> show_built_in(const Capability& found, Owner owner, const PolicyOptions& options);
   Result<Outcome> show_extra(const Capability& found, const ExtraCapability& extra);
@@ -159,12 +174,13 @@ class VirtualFunction {
   [[nodiscard]] unsigned prepare_msi(unsigned base, const PolicyOptions& options);
   [[nodiscard]] unsigned prepare_msix(unsigned base, const PolicyOptions& options);
   [[nodiscard]] unsigned prepare_express(unsigned base, const PolicyOptions& options);
+  [[nodiscard]] unsigned prepare_sriov(unsigned base, const PolicyOptions& options);
   void forget(Owner owner);
   Status add_rows(Owner owner, unsigned base, const PolicyOptions& options);
   Status add_register(unsigned offset, unsigned width, Handler handler, const Masks& masks,
                       std::uint32_t value);
   [[nodiscard]] bool applies(Condition condition) const;
-  [[nodiscard]] Masks shaped_masks(const Row& row) const;
+  [[nodiscard]] Masks shaped_masks(const Row& row, const PolicyOptions& options) const;
   [[nodiscard]] std::uint32_t shaped_value(const Row& row, std::uint32_t value,
                                            const PolicyOptions& options) const;
   void snapshot(unsigned begin, unsigned end);
@@ -180,11 +196,20 @@ class VirtualFunction {
   void settle(Effects& effects);
   void settle_bars(Effects& effects);
   void settle_interrupts(Effects& effects);
+  void settle_sriov(Effects& effects);  // function_sriov.cpp
+  [[nodiscard]] std::uint32_t sriov_filtered(const Register& reg, std::uint32_t before,
+                                             std::uint32_t after) const;
+  [[nodiscard]] bool vf_enable() const;
   [[nodiscard]] std::uint64_t bar_address(unsigned index) const;
   [[nodiscard]] bool in_window(std::uint64_t address, std::uint64_t size) const;
   [[nodiscard]] Message message() const;
   [[nodiscard]] std::uint32_t command() const { return registers_.get(hw::pci::kCommand, 2); }
   [[nodiscard]] std::uint32_t msix_control() const;
+
+  // function_access.cpp
+  [[nodiscard]] unsigned raw_lanes(unsigned dword) const;
+  [[nodiscard]] std::uint64_t read_through(unsigned offset, unsigned size) const;
+  void write_through(unsigned offset, unsigned size, std::uint64_t value, Effects& effects) const;
 
   // function_bar.cpp
   [[nodiscard]] const BarMirror* mirror_at(unsigned bar, std::uint64_t offset) const;
@@ -207,6 +232,11 @@ class VirtualFunction {
   std::uint8_t owners_shown_ = 0;  // one bit per Owner: the first instance of a capability counts
   std::uint8_t express_version_ = 0;
   bool express_link_ = false;
+  bool full_access_ = false;
+  std::uint16_t raw_dwords_ = 0;   // with full access: those below this
+  std::uint64_t raw_headers_ = 0;  // dwords whose low half, a capability's header, is virtual
+  std::uint16_t sriov_base_ = 0;   // 0: not shown
+  std::uint16_t most_vfs_ = 0;
   std::uint16_t first_capability_ = 0;
   std::uint16_t last_standard_ = 0;  // while the lists are linked: the capability before
   std::uint16_t last_extended_ = 0;

@@ -37,7 +37,9 @@ constexpr unsigned header_bytes(bool extended) {
 /// says.
 Status check_extra(const ExtraCapability& extra) {
   Owner owner{};
-  if (built_in(extra.id, extra.extended, owner)) return fail(Code::kAlreadyExists, extra.id);
+  if (built_in(extra.id, extra.extended, owner) && owner != Owner::kSriov) {
+    return fail(Code::kAlreadyExists, extra.id);
+  }
   const unsigned header = header_bytes(extra.extended);
   if (extra.length < header || extra.length > pci::kConfigSize) {
     return fail(Code::kOutOfRange, extra.id);
@@ -88,11 +90,16 @@ Status VirtualFunction::init(const FunctionFacts& facts, const PolicyOptions& op
   owners_shown_ = 0;
   express_version_ = 0;
   express_link_ = false;
+  full_access_ = false;
+  raw_headers_ = 0;
+  sriov_base_ = 0;
   first_capability_ = last_standard_ = last_extended_ = 0;
 
-  if (hw_ == nullptr || hw_->read(pci::kVendorId, 2) == pci::kNoVendor) {
-    return fail(Code::kNotFound);
-  }
+  if (hw_ == nullptr) return fail(Code::kNotFound);
+  // A command register has reserved bits, so all-ones is nobody's, also where the IDs are nobody's.
+  const bool answers = facts.is_vf ? hw_->read(pci::kCommand, 4) != 0xffffffff
+                                   : hw_->read(pci::kVendorId, 2) != pci::kNoVendor;
+  if (!answers) return fail(Code::kNotFound);
   const std::uint32_t header = hw_->read(pci::kHeaderType, 1);
   if (get<pci::header_type::Layout>(header) != pci::header_type::kEndpoint) {
     return fail(Code::kUnsupported, header);
@@ -101,6 +108,10 @@ Status VirtualFunction::init(const FunctionFacts& facts, const PolicyOptions& op
   TRY(init_bars(facts, options));
   TRY(init_capabilities(options));
   TRY(add_rows(Owner::kHeader, 0, options));
+  if (facts.is_vf) {
+    registers_.set(pci::kVendorId, 2, facts.vendor);
+    registers_.set(pci::kDeviceId, 2, facts.device);
+  }
   return init_mirrors(options);
 }
 
@@ -145,6 +156,7 @@ Status VirtualFunction::init_capabilities(const PolicyOptions& options) {
   for (const ExtraCapability& extra : options.extra) TRY(check_extra(extra));
   const CapabilityLists lists = walk_capabilities(*hw_);
   report_.malformed = lists.malformed;
+  init_full_access(lists, options);
   for (const CapabilityArray* list : {&lists.standard, &lists.extended}) {
     for (const Capability& found : *list) {
       const Outcome outcome = TRY(show_capability(found, options));
@@ -153,11 +165,24 @@ Status VirtualFunction::init_capabilities(const PolicyOptions& options) {
           link(found);
           ++report_.shown;
           break;
-        case Outcome::kHidden: ++report_.hidden; break;
-        case Outcome::kMalformed: ++report_.malformed; break;
+        case Outcome::kHidden:
+          if (full_access_ && passes_through(found, options)) {
+            show_through(found);
+            ++report_.shown;
+            break;
+          }
+          keep_back(found, *list);
+          ++report_.hidden;
+          break;
+        case Outcome::kMalformed:
+          keep_back(found, *list);
+          ++report_.malformed;
+          break;
       }
     }
   }
+  // Whatever else is there in hardware: the virtual list begins there.
+  registers_.keep_back(pci::kFirstExtendedCapability, pci::kFirstExtendedCapability + 4);
   return {};
 }
 
@@ -178,6 +203,8 @@ Result<VirtualFunction::Outcome> VirtualFunction::show_built_in(const Capability
   if ((owners_shown_ & bit_of(owner)) != 0) return Outcome::kMalformed;  // only one is legal
   const bool message = owner == Owner::kMsi || owner == Owner::kMsix;
   if (message && options.max_vectors == 0) return Outcome::kHidden;
+  const bool vfs = options.sriov != nullptr && options.sriov->vfs != 0;
+  if (owner == Owner::kSriov && (!vfs || options.integrated_endpoint)) return Outcome::kHidden;
   const unsigned length = prepare(found, owner, options);
   const unsigned end = found.extended ? pci::kConfigSize : pci::kConventionalConfigSize;
   if (length == 0 || !registers_.claim(found.offset, length, end)) {
@@ -201,6 +228,7 @@ unsigned VirtualFunction::prepare(const Capability& found, Owner owner,
     case Owner::kMsix: return prepare_msix(found.offset, options);
     case Owner::kAdvancedFeatures: return pci::advanced_features::kSize;
     case Owner::kSerial: return pci::serial_number::kSize;
+    case Owner::kSriov: return prepare_sriov(found.offset, options);
   }
   return 0;
 }
@@ -211,6 +239,7 @@ void VirtualFunction::forget(Owner owner) {
     msix_base_ = 0;
     msix_.init({});
   }
+  if (owner == Owner::kSriov) sriov_base_ = 0;
 }
 
 unsigned VirtualFunction::prepare_msi(unsigned base, const PolicyOptions& options) {
@@ -269,122 +298,6 @@ unsigned VirtualFunction::prepare_express(unsigned base, const PolicyOptions& op
   return express_version_ >= 2 ? pci::express::kSizeVersion2 : pci::express::kSizeVersion1Endpoint;
 }
 
-bool VirtualFunction::applies(Condition condition) const {
-  switch (condition) {
-    case Condition::kAlways: return true;
-    case Condition::kMsi64: return msi_.address64;
-    case Condition::kMsi32: return !msi_.address64;
-    case Condition::kMsiMasks64: return msi_.mask != 0 && msi_.address64;
-    case Condition::kMsiMasks32: return msi_.mask != 0 && !msi_.address64;
-    case Condition::kExpressLink: return express_link_;
-    case Condition::kExpress2: return express_version_ >= 2;
-    case Condition::kExpress2Link: return express_version_ >= 2 && express_link_;
-  }
-  return false;
-}
-
-/// The table's masks, with those filled in that depend on the device's sizes.
-Masks VirtualFunction::shaped_masks(const Row& row) const {
-  Masks masks = row.masks;
-  if (row.handler == Handler::kBar) {
-    const unsigned i = (row.offset - pci::kBar0) / 4U;
-    if (bars_[i].shown) {
-      masks.rw = static_cast<std::uint32_t>(bars_[i].address_mask);
-    } else if (i > 0 && bars_[i - 1].shown && bars_[i - 1].facts.is64) {
-      masks.rw = static_cast<std::uint32_t>(bars_[i - 1].address_mask >> 32);
-    }
-  } else if (row.handler == Handler::kRom && bars_[kRomIndex].shown) {
-    masks.rw =
-        static_cast<std::uint32_t>(bars_[kRomIndex].address_mask | pci::rom_bar::Enable::kMask);
-  } else if (row.handler == Handler::kMsiVectors) {
-    const auto vectors = static_cast<std::uint32_t>(low_mask(1U << msi_.log2_vectors));
-    masks.rw &= vectors;
-    masks.live &= vectors;
-  }
-  return masks;
-}
-
-/// The value after reset, from `value`, the read-only bits of the hardware.
-std::uint32_t VirtualFunction::shaped_value(const Row& row, std::uint32_t value,
-                                            const PolicyOptions& options) const {
-  using pci::express::PortType;
-  namespace express = pci::express::capabilities;
-  std::uint64_t out = value;
-  switch (row.handler) {
-    case Handler::kPlain:
-    case Handler::kCommand:
-    case Handler::kPower:
-    case Handler::kMsi:
-    case Handler::kMsiVectors:
-    case Handler::kDeviceControl:
-    case Handler::kFlrControl: break;
-    case Handler::kBar: {
-      const unsigned i = (row.offset - pci::kBar0) / 4U;
-      if (bars_[i].shown) {
-        const BarFacts& bar = bars_[i].facts;
-        out = with<pci::bar::Type>(0, bar.is64 ? pci::bar::kType64 : pci::bar::kType32);
-        out = with<pci::bar::Prefetchable>(out, bar.prefetchable ? 1 : 0);
-        out |= bar.guest.value() & 0xffffffff;
-      } else if (i > 0 && bars_[i - 1].shown && bars_[i - 1].facts.is64) {
-        out = bars_[i - 1].facts.guest.value() >> 32;
-      }
-      break;
-    }
-    case Handler::kRom:
-      if (bars_[kRomIndex].shown) {
-        out = bars_[kRomIndex].facts.guest.value() & bars_[kRomIndex].address_mask;
-      }
-      break;
-    case Handler::kMsiControl:
-      out = with<pci::msi::control::MultipleCapable>(out, msi_.log2_vectors);
-      break;
-    case Handler::kMsixControl:
-      out = with<pci::msix::control::TableSize>(out, msix_.vectors() - 1);
-      break;
-    case Handler::kExpressType: {
-      const PortType type = get<express::Type>(out);
-      const bool endpoint = type == PortType::kEndpoint || type == PortType::kLegacyEndpoint;
-      if (endpoint && !express_link_)
-        out = with<express::Type>(out, PortType::kRootComplexEndpoint);
-      break;
-    }
-    case Handler::kHeaderType:
-      out = with<pci::header_type::MultiFunction>(0, options.multi_function ? 1 : 0);
-      break;
-    case Handler::kStatus:
-      out = with<pci::status::CapabilityList>(out, first_capability_ != 0 ? 1 : 0);
-      break;
-    case Handler::kFirstCapability: out = first_capability_; break;
-  }
-  return static_cast<std::uint32_t>(out);
-}
-
-Status VirtualFunction::add_rows(Owner owner, unsigned base, const PolicyOptions& options) {
-  for (const Row& row : policy()) {
-    if (row.owner != owner || !applies(row.condition)) continue;
-    const Masks masks = shaped_masks(row);
-    std::uint32_t value = masks.one;
-    if (masks.ro != 0) value |= hw_->read(base + row.offset, row.width) & masks.ro;
-    value = shaped_value(row, value, options);
-    TRY(add_register(base + row.offset, row.width, row.handler, masks, value));
-  }
-  return {};
-}
-
-/// A rule where a write can do something or a read needs the hardware, else just the value.
-Status VirtualFunction::add_register(unsigned offset, unsigned width, Handler handler,
-                                     const Masks& masks, std::uint32_t value) {
-  if ((masks.rw | masks.from_hw() | masks.rsvdz) == 0) {
-    registers_.set(offset, width, value);
-    return {};
-  }
-  return registers_.add({.offset = static_cast<std::uint16_t>(offset),
-                         .width = static_cast<std::uint8_t>(width),
-                         .handler = handler,
-                         .reset = value,
-                         .masks = masks});
-}
-
 Result<VirtualFunction::Outcome> VirtualFunction::show_extra(const Capability& found,
                                                              const ExtraCapability& extra) {
   unsigned length = extra.length;
@@ -397,10 +310,7 @@ Result<VirtualFunction::Outcome> VirtualFunction::show_extra(const Capability& f
   }
   const unsigned end = found.extended ? pci::kConfigSize : pci::kConventionalConfigSize;
   if (!registers_.claim(found.offset, length, end)) return Outcome::kMalformed;
-  if (extra.registers.empty()) {
-    snapshot(found.offset + header_bytes(found.extended), found.offset + length);
-    return Outcome::kShown;
-  }
+  snapshot(found.offset + header_bytes(found.extended), found.offset + length);
   for (const ExtraRegister& reg : extra.registers) {
     if (!fits(reg.offset, reg.width, length)) continue;  // the device's instance is shorter
     const Masks masks{.ro = reg.ro,

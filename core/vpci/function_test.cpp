@@ -245,7 +245,7 @@ TEST_F(Function, DenyWinsOverAllow) {
   EXPECT_EQ(f.msix_offset(), 0u);
   EXPECT_EQ(read(test::kMsixCap, 4), 0u);
   EXPECT_EQ(read(test::kVendorCap, 4), 0u);
-  EXPECT_EQ(read(0x160, 4), 0u);  // SR-IOV: never, whoever asks
+  EXPECT_EQ(read(0x160, 4), 0u);  // SR-IOV: not by asking like this
   EXPECT_EQ(f.max_vectors(), 8u);
 }
 

@@ -67,5 +67,38 @@ TEST(Lspci, ReadsTheVirtualFunction) {
   std::remove(path.c_str());
 }
 
+// Covers: S3.10 S3.11 S3.38
+TEST(Lspci, ReadsWhatTheHardwareDomainIsShownOfAPhysicalFunction) {
+  if (std::system("command -v lspci >/dev/null 2>&1") != 0)
+    GTEST_SKIP() << "lspci is not installed";
+  test::RichFunction rich;
+  SriovFacts sriov;
+  sriov.vfs = 4;
+  sriov.bars[0] = {.size = 16 * kKiB, .is64 = true, .prefetchable = true};
+  rich.options.sriov = &sriov;
+  rich.options.integrated_endpoint = false;
+  rich.options.full_access = true;
+  VirtualFunction f;
+  ASSERT_TRUE(f.init(rich.facts, rich.options));
+  const std::string path = ::testing::TempDir() + "penstock_vpci_lspci_pf.txt";
+  write_dump(path, f);
+  const std::string text = run("lspci -n -vvv -F '" + path + "' 2>&1");
+  for (const char* expected : {
+           "Capabilities: [80] Express (v2) Endpoint",
+           "Capabilities: [c0] Vendor Specific Information",
+           "Capabilities: [d8] Vital Product Data",
+           "Capabilities: [100 v2] Advanced Error Reporting",
+           "Capabilities: [160 v1] Single Root I/O Virtualization (SR-IOV)",
+           "Initial VFs: 4, Total VFs: 4, Number of VFs: 0, Function Dependency Link: 00",
+           "VF offset: 1, stride: 1, Device ID: ffff",
+           "Supported Page Size: 00000001, System Page Size: 00000001",
+           "Capabilities: [1b0 v1] Vendor Specific Information",
+       }) {
+    EXPECT_NE(text.find(expected), std::string::npos) << expected << "\n" << text;
+  }
+  EXPECT_EQ(text.find("<chain"), std::string::npos) << text;
+  std::remove(path.c_str());
+}
+
 }  // namespace
 }  // namespace penstock::vpci

@@ -5,6 +5,7 @@
 #include "core/hw/pci/express.hpp"
 #include "core/hw/pci/msi.hpp"
 #include "core/hw/pci/power.hpp"
+#include "core/hw/pci/sriov.hpp"
 
 namespace penstock::vpci {
 namespace {
@@ -47,6 +48,8 @@ constexpr std::uint32_t kDevstaLive = bits<devsta::AuxPowerDetected, devsta::Tra
 constexpr std::uint32_t kDevstaErrors = bits<devsta::CorrectableDetected, devsta::NonFatalDetected,
                                              devsta::FatalDetected, devsta::UnsupportedDetected>();
 namespace af = advanced_features;
+constexpr std::uint32_t kSriovSwitch =
+    bits<sriov::control::VfEnable, sriov::control::VfMemorySpace, sriov::control::AriHierarchy>();
 
 // clang-format off
 using O = Owner;
@@ -56,7 +59,9 @@ using H = Handler;
 constexpr std::array kPolicy = {
     // owner, offset, bytes, condition, handler, masks; then name, reason
     Row{O::kHeader, kVendorId, 2, C::kAlways, H::kPlain, {.ro = 0xffff},
-        "Vendor ID", "the native driver must find its device"},
+        "Vendor ID",
+        "the native driver must find its device; a virtual function's own IDs read all-ones, so it "
+        "is shown those that its physical function gives it"},
     Row{O::kHeader, kDeviceId, 2, C::kAlways, H::kPlain, {.ro = 0xffff},
         "Device ID", ""},
     Row{O::kHeader, kCommand, 2, C::kAlways, H::kCommand, {.rw = kVirtualCommand},
@@ -199,6 +204,48 @@ constexpr std::array kPolicy = {
     Row{O::kSerial, serial_number::kHigh, 4, C::kAlways, H::kPlain, {.ro = kAll},
         "Serial Number, high", ""},
 
+    Row{O::kSriov, sriov::kCapabilities, 4, C::kAlways, H::kPlain, {},
+        "SR-IOV Capabilities", "no migration, no larger tags"},
+    Row{O::kSriov, sriov::kControl, 2, C::kAlways, H::kSriovControl, {.rw = kSriovSwitch},
+        "SR-IOV Control",
+        "VF Enable is an effect: the hypervisor switches virtual functions on and off, and finds "
+        "and resets them itself; it reads 0 where they did not come"},
+    Row{O::kSriov, sriov::kStatus, 2, C::kAlways, H::kPlain, {},
+        "SR-IOV Status", ""},
+    Row{O::kSriov, sriov::kInitialVfs, 2, C::kAlways, H::kSriovTotal, {.ro = 0xffff},
+        "InitialVFs", ""},
+    Row{O::kSriov, sriov::kTotalVfs, 2, C::kAlways, H::kSriovTotal, {.ro = 0xffff},
+        "TotalVFs", "cut to those that can be reached and placed"},
+    Row{O::kSriov, sriov::kNumVfs, 2, C::kAlways, H::kSriovNumVfs, {.rw = 0xffff},
+        "NumVFs", "still while VF Enable is set"},
+    Row{O::kSriov, sriov::kFunctionDependency, 1, C::kAlways, H::kPlain, {},
+        "Function Dependency Link", ""},
+    Row{O::kSriov, sriov::kFirstVfOffset, 2, C::kAlways, H::kPlain, {.one = 1},
+        "First VF Offset",
+        "in the virtual topology the VFs follow their PF; what is there is a placeholder that "
+        "answers and does nothing"},
+    Row{O::kSriov, sriov::kVfStride, 2, C::kAlways, H::kPlain, {.one = 1},
+        "VF Stride", ""},
+    Row{O::kSriov, sriov::kVfDeviceId, 2, C::kAlways, H::kPlain, {.one = 0xffff},
+        "VF Device ID", "no driver must take a placeholder for its device"},
+    Row{O::kSriov, sriov::kSupportedPageSizes, 4, C::kAlways, H::kPlain, {.one = sriov::kPages4K},
+        "Supported Page Sizes", "as the VF BARs have been placed"},
+    Row{O::kSriov, sriov::kSystemPageSize, 4, C::kAlways, H::kPlain, {.one = sriov::kPages4K},
+        "System Page Size", ""},
+    Row{O::kSriov, sriov::kVfBar0 + 0x00, 4, C::kAlways, H::kSriovBar, {},
+        "VF BAR 0",
+        "size of one VF's, address the guest's, nothing mapped: who is given a VF has its BARs in "
+        "the VF's own config space; the physical VF BARs are placed at boot"},
+    Row{O::kSriov, sriov::kVfBar0 + 0x04, 4, C::kAlways, H::kSriovBar, {},
+        "VF BAR 1", ""},
+    Row{O::kSriov, sriov::kVfBar0 + 0x08, 4, C::kAlways, H::kSriovBar, {},
+        "VF BAR 2", ""},
+    Row{O::kSriov, sriov::kVfBar0 + 0x0c, 4, C::kAlways, H::kSriovBar, {},
+        "VF BAR 3", ""},
+    Row{O::kSriov, sriov::kVfBar0 + 0x10, 4, C::kAlways, H::kSriovBar, {},
+        "VF BAR 4", ""},
+    Row{O::kSriov, sriov::kVfBar0 + 0x14, 4, C::kAlways, H::kSriovBar, {},
+        "VF BAR 5", ""},
 };
 // clang-format on
 
@@ -226,6 +273,7 @@ constexpr std::array kBuiltIn = {
     BuiltIn{static_cast<std::uint16_t>(CapabilityId::kAdvancedFeatures), false,
             Owner::kAdvancedFeatures},
     BuiltIn{static_cast<std::uint16_t>(ExtendedId::kDeviceSerialNumber), true, Owner::kSerial},
+    BuiltIn{static_cast<std::uint16_t>(ExtendedId::kSingleRootIov), true, Owner::kSriov},
 };
 
 // clang-format off
@@ -238,7 +286,6 @@ constexpr std::array kNeverShown = {
     Denied{0x000d, true,  "Access Control Services", "is the isolation between functions"},
     Denied{0x000e, true,  "Alternative Routing-ID", "counts the board's functions"},
     Denied{0x000f, true,  "Address Translation",     "translated requests pass unchecked"},
-    Denied{0x0010, true,  "Single Root I/O Virt.",   "creates functions and places their BARs"},
     Denied{0x0011, true,  "Multi-Root I/O Virt.",    "creates functions and places their BARs"},
     Denied{0x0012, true,  "Multicast",               "redirects memory writes by address"},
     Denied{0x0013, true,  "Page Request",            "needs a page-request queue for the guest"},
@@ -247,70 +294,13 @@ constexpr std::array kNeverShown = {
     Denied{0x001d, true,  "Downstream Containment",  "takes the link down"},
     Denied{0x0024, true,  "VF Resizable BAR",        "grows real BARs over their neighbours"},
 };
+
+constexpr std::array kKeptBack = {
+    Denied{0x0023, true,  "Designated Vendor-Specific", "may place CXL's memory decoders"},
+    Denied{0x002e, true,  "Data Object Exchange",    "may manage keys, links and what is behind"},
+    Denied{0x0030, true,  "Integrity and Encryption", "chooses keys by requester ID and address"},
+};
 // clang-format on
-
-std::string_view title(Owner owner) {
-  switch (owner) {
-    case Owner::kHeader: return "Header (type 0; types 1 and 2 are refused)";
-    case Owner::kPower: return "Power Management, 01";
-    case Owner::kMsi: return "MSI, 05";
-    case Owner::kExpress: return "PCI Express, 10";
-    case Owner::kMsix: return "MSI-X, 11";
-    case Owner::kAdvancedFeatures: return "Advanced Features, 13";
-    case Owner::kSerial: return "Device Serial Number, extended 0003";
-  }
-  return "";
-}
-
-std::string_view phrase(Condition condition) {
-  switch (condition) {
-    case Condition::kAlways: return "";
-    case Condition::kMsi64: return " (64-bit address)";
-    case Condition::kMsi32: return " (32-bit address)";
-    case Condition::kMsiMasks64: return " (64-bit address, per-vector masks)";
-    case Condition::kMsiMasks32: return " (32-bit address, per-vector masks)";
-    case Condition::kExpressLink: return " (behind a virtual root port)";
-    case Condition::kExpress2: return " (version 2)";
-    case Condition::kExpress2Link: return " (version 2, behind a virtual root port)";
-  }
-  return "";
-}
-
-void render_mask(TextWriter& out, std::uint32_t mask, unsigned width) {
-  out.text(" | ");
-  if (mask != 0) out.hex(mask, 2 * width);
-}
-
-void render_row(TextWriter& out, const Row& row) {
-  out.text("| +").hex(row.offset, 2).text(" | ").dec(row.width).text(" | ").text(row.name);
-  out.text(phrase(row.condition));
-  const Masks& m = row.masks;
-  for (const std::uint32_t mask : {m.ro, m.one, m.rw, m.live, m.hw_rw, m.hw_w1c, m.rsvdz}) {
-    render_mask(out, mask, row.width);
-  }
-  out.text(" | ").text(row.reason).text(" |\n");
-}
-
-constexpr std::string_view kIntroduction =
-    "# What a guest may see and write in a passed-through function's config space\n"
-    "\n"
-    "This text is rendered from the table that the code uses (`core/vpci/policy.cpp`); a test "
-    "keeps "
-    "both equal.\n"
-    "\n"
-    "Whatever is not listed is hidden: it reads zero, or all-ones where the configuration says so, "
-    "and "
-    "drops writes.\n"
-    "The masks say which bits of a register are what:\n"
-    "\n"
-    "- **ro**: as it was when the device was assigned\n"
-    "- **one**: always reads 1\n"
-    "- **rw**: the guest's own; kept by the hypervisor and never written to the device\n"
-    "- **live**: read from the device each time\n"
-    "- **hw rw**: live, and the guest's writes reach the device\n"
-    "- **hw w1c**: live, and the guest may clear it in the device by writing 1\n"
-    "- **rsvdz**: reads 0 and is always written 0 to the device\n"
-    "- a bit in no mask reads 0 and keeps in the device what it has there\n";
 
 }  // namespace
 
@@ -322,6 +312,10 @@ std::span<const Denied> never_shown() {
   return kNeverShown;
 }
 
+std::span<const Denied> kept_back() {
+  return kKeptBack;
+}
+
 bool built_in(std::uint16_t id, bool extended, Owner& owner) {
   for (const BuiltIn& entry : kBuiltIn) {
     if (entry.id == id && entry.extended == extended) {
@@ -330,27 +324,6 @@ bool built_in(std::uint16_t id, bool extended, Owner& owner) {
     }
   }
   return false;
-}
-
-void render_policy(TextWriter& out) {
-  out.text(kIntroduction);
-  const Row* before = nullptr;
-  for (const Row& row : kPolicy) {
-    if (before == nullptr || before->owner != row.owner) {
-      out.text("\n## ").text(title(row.owner)).text("\n\n");
-      out.text(
-          "| offset | bytes | register | ro | one | rw | live | hw rw | hw w1c | rsvdz | why |\n");
-      out.text("|---|---|---|---|---|---|---|---|---|---|---|\n");
-    }
-    render_row(out, row);
-    before = &row;
-  }
-  out.text("\n## Never shown, not even when a device's configuration asks for it\n\n");
-  out.text("| capability | name | why |\n|---|---|---|\n");
-  for (const Denied& entry : kNeverShown) {
-    out.text(entry.extended ? "| extended " : "| ").hex(entry.id, entry.extended ? 4 : 2);
-    out.text(" | ").text(entry.name).text(" | ").text(entry.reason).text(" |\n");
-  }
 }
 
 }  // namespace penstock::vpci

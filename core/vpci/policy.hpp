@@ -20,7 +20,8 @@ enum class Owner : std::uint8_t {
   kExpress,
   kMsix,
   kAdvancedFeatures,
-  kSerial
+  kSerial,
+  kSriov,  // shown to the hardware domain alone
 };
 
 /// When a row applies: where MSI registers lie depends on the capability's own bits (PCIe 7.7.1),
@@ -53,6 +54,10 @@ enum class Handler : std::uint8_t {
   kHeaderType,     // bit 7 as the topology is
   kStatus,         // bit 4 as the virtual list is
   kFirstCapability,
+  kSriovControl,  // VFs on and off are effects
+  kSriovTotal,    // cut to what a domain may have
+  kSriovNumVfs,   // still while VFs are on, like the next
+  kSriovBar,      // masks follow from the BAR's size
 };
 
 /// The bits of a register, by what the guest can do with them. A bit is in at most one mask; a bit
@@ -100,8 +105,11 @@ struct Denied {
   std::string_view reason;
 };
 
-/// Never shown, not even as an extra capability.
+/// Never shown, not even as an extra capability or to the hardware domain.
 [[nodiscard]] std::span<const Denied> never_shown();
+
+/// Not shown by full access either, but allowed as an extra capability.
+[[nodiscard]] std::span<const Denied> kept_back();
 
 /// Who owns the rows of a capability, if it is on the list.
 [[nodiscard]] bool built_in(std::uint16_t id, bool extended, Owner& owner);

@@ -29,6 +29,10 @@ bool RegisterFile::claim(unsigned offset, unsigned length, unsigned end) {
   return true;
 }
 
+void RegisterFile::keep_back(unsigned begin, unsigned end) {
+  for (unsigned d = begin / 4; d < end / 4; ++d) claimed_[d / 64] |= std::uint64_t{1} << (d % 64);
+}
+
 Status RegisterFile::add(const Register& reg) {
   const bool width_ok = reg.width == 1 || reg.width == 2 || reg.width == 4;
   if (!width_ok || reg.offset % reg.width != 0) return fail(Code::kMisaligned, reg.offset);

@@ -38,7 +38,7 @@ using Changes = StaticVector<Change, 8>;  // one per byte of the widest access
 
 class RegisterFile {
  public:
-  /// Built-in rules take at most 32; the rest is for extra capabilities.
+  /// Built-in rules take at most 40; the rest is for extra capabilities.
   static constexpr unsigned kMaxRegisters = 96;
 
   /// Empty: the header reads 0, everything from 0x40 on reads `hidden` in each dword.
@@ -47,6 +47,13 @@ class RegisterFile {
   /// Takes [offset, offset + length) for one capability and sets it to 0. False when part of it is
   /// taken, in the header or beyond `end`. Whole dwords are taken; a capability starts at one.
   [[nodiscard]] bool claim(unsigned offset, unsigned length, unsigned end);
+
+  /// As claim(), but what of [begin, end) nobody has claimed stays as clear() made it. Dwords.
+  void keep_back(unsigned begin, unsigned end);
+  /// True for dwords of the header, of claimed capabilities and of what is kept back.
+  [[nodiscard]] bool is_taken(unsigned dword) const {
+    return dword < hw::pci::kHeaderSize / 4 || ((claimed_[dword / 64] >> (dword % 64)) & 1) != 0;
+  }
 
   /// Adds a rule and puts `reset` into the image. kMisaligned (arg: offset): bad width or
   /// alignment. kOverlap: another rule holds one of these bytes. kOutOfRange: masks contradict each

@@ -2,10 +2,13 @@
 // whatever happens:
 //   - nothing is written to the hardware from here, and hardware is read at legal places only;
 //   - a hardware write that is asked for changes bits of the three registers that may, by masks
-//   written down here;
+//   written down here; with full access it may be anywhere but in what is protected;
+//   - virtual functions are switched on and off in turns, and never more than there may be;
 //   - effects alternate: no BAR is mapped twice or unmapped when it is not, and it is mapped inside
 //   a window;
 //   - the virtual capability list ends.
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -35,11 +38,56 @@ class Input {
   std::span<const std::uint8_t> data_;
 };
 
+constexpr std::uint16_t kMostVfs = 5;
+
 struct Model {
   bool mapped[6] = {};
   std::uint64_t gpa[6] = {};
-  unsigned express = 0;  // where the guest sees it, 0: nowhere
+  unsigned express = 0;             // where the guest sees it, 0: nowhere
+  std::array<bool, 1024> banned{};  // dwords that no write of full access may reach
+  unsigned vfs = 0;
 };
+
+/// What even the hardware domain must not reach, from a walk of its own: the header, the beginning
+/// of each capability that is virtual, and everything between a forbidden one and the next. Marks
+/// dwords; an ill-formed list marks all.
+void find_protected(const test::FakeConfig& hw, std::array<bool, 1024>& marks) {
+  constexpr unsigned kVirtual[] = {0x01, 0x05, 0x10, 0x11, 0x13};
+  constexpr unsigned kForbidden[] = {0x02, 0x08, 0x0c, 0x0e, 0x14};
+  constexpr unsigned kForbiddenExtended[] = {0x0d, 0x0e, 0x0f, 0x11, 0x12, 0x13, 0x15,
+                                             0x1b, 0x1d, 0x24, 0x23, 0x2e, 0x30};
+  const auto has = [](std::span<const unsigned> list, unsigned id) {
+    return std::find(list.begin(), list.end(), id) != list.end();
+  };
+  for (unsigned d = 0; d < 16; ++d) marks[d] = true;
+  std::array<bool, 1024> starts{};
+  std::array<bool, 1024> forbidden{};
+  bool express = false;
+  unsigned at = (hw.bytes[0x06] & 0x10) != 0 ? hw.bytes[0x34] & 0xfcU : 0;
+  for (; at >= 0x40 && !starts[at / 4]; at = hw.bytes[at + 1] & 0xfcU) {
+    starts[at / 4] = true;
+    marks[at / 4] |= has(kVirtual, hw.bytes[at]);
+    forbidden[at / 4] = has(kForbidden, hw.bytes[at]);
+    express |= hw.bytes[at] == 0x10;
+  }
+  bool broken = at != 0;
+  for (at = 0x100; express && at >= 0x100 && !starts[at / 4];) {
+    const auto header = static_cast<std::uint32_t>(load_le(hw.bytes, at, 4));
+    if (header == 0 || header == 0xffffffff) {
+      broken |= at != 0x100;
+      break;
+    }
+    starts[at / 4] = true;
+    forbidden[at / 4] = has(kForbiddenExtended, header & 0xffff);
+    marks[at / 4] |= (header & 0xffff) == 0x10;  // SR-IOV is virtual, where it is shown
+    at = (header >> 20) & 0xffcU;
+    broken |= at != 0 && (at < 0x100 || starts[at / 4]);
+  }
+  for (unsigned d = 16; d < 1024; ++d) {
+    if (!starts[d] && d != 64) forbidden[d] = forbidden[d - 1];
+    marks[d] |= forbidden[d] || broken || (d >= 64 && !express);
+  }
+}
 
 void check_hardware_write(const Effect& effect, const Model& model, const test::FakeConfig& hw) {
   std::uint32_t writable = 0;
@@ -48,10 +96,13 @@ void check_hardware_write(const Effect& effect, const Model& model, const test::
     writable = clears = 0xf900;
   } else if (model.express != 0 && effect.offset == model.express + 0x08) {
     writable = 0x0010;
-  } else {
-    require(model.express != 0 && effect.offset == model.express + 0x0a);
+  } else if (model.express != 0 && effect.offset == model.express + 0x0a) {
     writable = 0x000f;
     clears = 0x004f;
+  } else {
+    require(effect.offset < 4096 && !model.banned[effect.offset / 4]);
+    require(effect.size <= 4 && effect.offset % effect.size == 0);
+    return;
   }
   require(effect.size == 2 && effect.value <= 0xffff);
   const auto old = static_cast<std::uint32_t>(load_le(hw.bytes, effect.offset, 2));
@@ -86,8 +137,16 @@ void check(const Effects& effects, Model& model, const VirtualFunction& f,
         require(effect.first + effect.count <= f.vector_count());
         break;
       case Effect::Kind::kHardwareWrite: check_hardware_write(effect, model, rich.config); break;
-      case Effect::Kind::kBusMaster:
-      case Effect::Kind::kFunctionReset: break;
+      case Effect::Kind::kSriovEnable:
+        require(model.vfs == 0 && effect.count != 0 && effect.count <= kMostVfs);
+        model.vfs = effect.count;
+        break;
+      case Effect::Kind::kSriovDisable:
+        require(model.vfs != 0);
+        model.vfs = 0;
+        break;
+      case Effect::Kind::kBusMaster: break;
+      case Effect::Kind::kFunctionReset: require(model.vfs == 0); break;
     }
   }
 }
@@ -118,9 +177,21 @@ void run(Input input) {
     const auto at = static_cast<unsigned>(input.take(2)) % 4096;
     rich.config.bytes[at] = static_cast<std::uint8_t>(input.take(1));
   }
+  const auto wishes = input.take(1);
+  SriovFacts sriov;
+  sriov.vfs = (wishes & 1) != 0 ? kMostVfs : 0;
+  sriov.bars[0] = {.size = 16 * kKiB, .is64 = true};
+  rich.options.sriov = &sriov;
+  rich.options.integrated_endpoint = (wishes & 2) != 0;
+  rich.options.full_access = (wishes & 4) != 0;
   static VirtualFunction f;
   if (!f.init(rich.facts, rich.options)) return;
   Model model;
+  model.banned.fill(true);
+  if (rich.options.full_access) {
+    model.banned.fill(false);
+    find_protected(rich.config, model.banned);
+  }
   model.express = walk(f);
   constexpr unsigned kSizes[] = {1, 2, 4, 8};
   while (!input.empty()) {
@@ -131,10 +202,14 @@ void run(Input input) {
       check(f.config_write(offset, size, input.take(size)), model, f, rich);
     } else if ((kind & 8) != 0) {
       check(f.reset(), model, f, rich);
+    } else if ((kind & 16) != 0) {
+      f.vfs_lost();
+      model.vfs = 0;
     } else {
       require((f.config_read(offset, size) & ~all_ones(size)) == 0);
+      require((f.vf_placeholder_read(offset, size) & ~all_ones(size)) == 0);
     }
-    require(rich.config.writes == 0 && !rich.config.misused);
+    require(rich.config.writes == 0 && !rich.config.misused && f.vfs() == model.vfs);
   }
   require(walk(f) == model.express);
 }
