@@ -6,16 +6,26 @@
 #include <optional>
 
 #include "core/base/address.hpp"
+#include "core/base/ids.hpp"
 
 namespace penstock::vm {
 
-enum class Region : std::uint8_t { kDistributor, kIts, kRedistributor, kUart, kIommu, kEcam };
+enum class Region : std::uint8_t {
+  kDistributor,
+  kIts,
+  kRedistributor,
+  kUart,
+  kGpio,
+  kIommu,
+  kEcam
+};
 
 // clang-format off
 inline constexpr Gpa kGuestDistributor {0x0800'0000};  inline constexpr std::uint64_t kGuestDistributorSize = 64 * kKiB;
 inline constexpr Gpa kGuestIts         {0x0808'0000};  inline constexpr std::uint64_t kGuestItsSize = 128 * kKiB;
 inline constexpr Gpa kGuestRedist      {0x080a'0000};  inline constexpr std::uint64_t kGuestRedistStride = 128 * kKiB;
 inline constexpr Gpa kGuestUart        {0x0900'0000};  inline constexpr std::uint64_t kGuestUartSize = 4 * kKiB;
+inline constexpr Gpa kGuestGpio        {0x0903'0000};  inline constexpr std::uint64_t kGuestGpioSize = 4 * kKiB;
 inline constexpr Gpa kGuestIommu       {0x0905'0000};  inline constexpr std::uint64_t kGuestIommuSize = 128 * kKiB;
 inline constexpr Gpa kGuestMmio32      {0x1000'0000};  inline constexpr std::uint64_t kGuestMmio32Size = 0x2eff'0000;
 inline constexpr Gpa kGuestRam         {0x4000'0000};
@@ -24,9 +34,12 @@ inline constexpr Gpa kGuestMmio64      {0x80'0000'0000}; inline constexpr std::u
 // clang-format on
 
 inline constexpr unsigned kGuestUartIntId = 33;
+inline constexpr unsigned kGuestGpioIntId = 39;
 inline constexpr unsigned kGuestIommuFirstIntId = 42;  // as many from here as the IOMMU's kind has
 /// Page that holds the virtual GITS_TRANSLATER: where the guest's devices send their messages.
 inline constexpr Gpa kGuestDoorbellPage{0x0809'0000};
+/// Where the control domain finds the control interface.
+inline constexpr GuestBdf kGuestControl{0x1f << 3};
 /// RAM ends below the ECAM window.
 inline constexpr std::uint64_t kGuestRamLimit = kGuestEcam.value() - kGuestRam.value();
 
@@ -34,6 +47,12 @@ struct MmioTarget {
   Region region;
   std::uint64_t offset;
 };
+
+/// Where BARs can be.
+[[nodiscard]] constexpr bool is_in_pci_window(Gpa at, unsigned size) {
+  return (at >= kGuestMmio32 && fits(at - kGuestMmio32, size, kGuestMmio32Size)) ||
+         (at >= kGuestMmio64 && fits(at - kGuestMmio64, size, kGuestMmio64Size));
+}
 
 /// The emulated region that holds the whole access; nothing for an access that crosses a region's
 /// end (H13). The busiest come first.
@@ -54,6 +73,7 @@ struct MmioTarget {
   if (is_in(kGuestRedist, kGuestRedistStride * vcpus)) {
     return MmioTarget{Region::kRedistributor, at - kGuestRedist};
   }
+  if (is_in(kGuestGpio, kGuestGpioSize)) return MmioTarget{Region::kGpio, at - kGuestGpio};
   return std::nullopt;
 }
 

@@ -50,9 +50,22 @@ Status Domain::init(const DomainParts& parts) {
   if (parts.iommu != nullptr) {
     parts.iommu->connect({kGuestIommu, GuestIntId(kGuestIommuFirstIntId), &ram_, &wires_});
   }
+  if (parts.control != nullptr) TRY(devices_.add_built_in(kGuestControl, *parts.control));
   const LockGuard guard(uart_lock_);
   uart_.attach(*parts.console);
   return {};
+}
+
+void Domain::do_work() {
+  if (parts_.iommu != nullptr && parts_.iommu->has_work()) parts_.iommu->run();
+  if (devices_.has_work()) devices_.do_work();
+  if (parts_.control != nullptr) parts_.control->run();
+}
+
+void Domain::destroy() {
+  cpu_table_.destroy();
+  dma_table_.destroy();
+  dma_doorbell_table_.destroy();
 }
 
 Status Domain::build_dma_tables() {
@@ -80,7 +93,7 @@ Status Domain::place_tree(std::string_view command_line, Gpa initrd, std::uint64
   GuestTreeConfig config;
   config.memory_bytes = ram_bytes_;
   config.bootargs = command_line;
-  config.has_pci = !devices_.empty();
+  config.has_pci = parts_.has_bus;
   config.initrd = initrd;
   config.initrd_bytes = initrd_bytes;
   if (parts_.iommu != nullptr) config.iommu = parts_.iommu->description();
@@ -117,12 +130,20 @@ void Domain::update_uart_line() {
   gic_.set_spi_level(kGuestUartIntId, uart_.irq_level());
 }
 
+void Domain::update_gpio_line() {
+  gic_.set_spi_level(kGuestGpioIntId, gpio_.irq_level());
+}
+
 std::optional<std::uint64_t> Domain::read(VcpuIndex from, Gpa at, unsigned size,
                                           port::ListRegisters& own, Exit& reason) {
   const auto target = find_region(at, size, parts_.vcpus, parts_.iommu != nullptr);
   if (!target) {
     reason = Exit::kBar;
-    return devices_.bar_read(at, size);
+    const auto value = devices_.bar_read(at, size);
+    // Nobody claims the address: all-ones, as on a bus (PCIe 2.3.2). A driver whose device was
+    // pulled out finds that, and goes.
+    if (!value && is_in_pci_window(at, size) && !retry(at)) return all_ones(size);
+    return value;
   }
   switch (target->region) {
     case Region::kDistributor:
@@ -141,7 +162,15 @@ std::optional<std::uint64_t> Domain::read(VcpuIndex from, Gpa at, unsigned size,
       reason = Exit::kUart;
       const LockGuard guard(uart_lock_);
       const std::uint64_t value = uart_.read(target->offset, size);
+      feed_uart();
       update_uart_line();
+      return value;
+    }
+    case Region::kGpio: {
+      reason = Exit::kGpio;
+      const LockGuard guard(gpio_lock_);
+      const std::uint64_t value = gpio_.read(target->offset, size);
+      update_gpio_line();
       return value;
     }
     case Region::kIommu: reason = Exit::kIommu; return parts_.iommu->read(target->offset, size);
@@ -157,7 +186,7 @@ bool Domain::write(VcpuIndex from, Gpa at, unsigned size, std::uint64_t value,
   const auto target = find_region(at, size, parts_.vcpus, parts_.iommu != nullptr);
   if (!target) {
     reason = Exit::kBar;
-    return devices_.bar_write(at, size, value);
+    return devices_.bar_write(at, size, value) || (is_in_pci_window(at, size) && !retry(at));
   }
   switch (target->region) {
     case Region::kDistributor:
@@ -179,6 +208,13 @@ bool Domain::write(VcpuIndex from, Gpa at, unsigned size, std::uint64_t value,
       update_uart_line();
       return true;
     }
+    case Region::kGpio: {
+      reason = Exit::kGpio;
+      const LockGuard guard(gpio_lock_);
+      gpio_.write(target->offset, size, value);
+      update_gpio_line();
+      return true;
+    }
     case Region::kIommu:
       reason = Exit::kIommu;
       parts_.iommu->write(target->offset, size, value);
@@ -193,17 +229,35 @@ bool Domain::write(VcpuIndex from, Gpa at, unsigned size, std::uint64_t value,
 
 void Domain::type(char c) {
   const LockGuard guard(uart_lock_);
-  (void)uart_.push_input(c);
+  typed_.put(c);
+  feed_uart();
   update_uart_line();
 }
 
+void Domain::feed_uart() {
+  std::array<char, 1> next{};
+  while (typed_.read(fed_, next) == 1 && uart_.push_input(next[0])) ++fed_;
+}
+
+void Domain::press_power_button() {
+  const LockGuard guard(gpio_lock_);
+  gpio_.press();
+  update_gpio_line();
+}
+
 void Domain::stop() {
+  devices_.stop_virtual_functions();
   devices_.take_all_back();
   if (parts_.iommu != nullptr) parts_.iommu->reset();
   its_.reset();
   gic_.reset();
+  {
+    const LockGuard guard(gpio_lock_);
+    gpio_.reset();
+  }
   const LockGuard guard(uart_lock_);
   uart_.reset();
+  fed_ = typed_.end();
 }
 
 }  // namespace penstock::vm

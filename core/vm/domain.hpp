@@ -4,8 +4,8 @@
 // interrupts that result are left with the virtual GIC, which the caller asks before it returns to
 // the guest.
 //
-// Locks: none of its own but uart_lock_ around the virtual UART. The parts have theirs; order:
-// devices -> ITS -> GIC.
+// Locks: none of its own but uart_lock_ around the virtual UART and gpio_lock_ around the power
+// button. The parts have theirs; order: devices -> ITS -> GIC.
 #pragma once
 
 #include <array>
@@ -15,7 +15,9 @@
 #include <string_view>
 
 #include "core/assign/device_set.hpp"
+#include "core/base/byte_ring.hpp"
 #include "core/base/lock.hpp"
+#include "core/control/function.hpp"
 #include "core/iommu/smmuv3.hpp"
 #include "core/mem/guest_ram.hpp"
 #include "core/mem/page_pool.hpp"
@@ -24,6 +26,7 @@
 #include "core/vm/address_map.hpp"
 #include "core/vm/exits.hpp"
 #include "core/vm/virtual_pl011.hpp"
+#include "core/vm/virtual_pl061.hpp"
 #include "core/vmsi/virtual_gic.hpp"
 #include "core/vmsi/virtual_its.hpp"
 
@@ -46,6 +49,8 @@ struct DomainParts {
   port::Stage2Tlb* doorbell_tlb = nullptr;
   viommu::VirtualIommu* iommu = nullptr;  // the guest's own, absent for most
   Hpa doorbell_page;                      // the ITS's, machine-physical
+  bool has_bus = false;                   // devices, now or later: the guest is shown a host bridge
+  control::Function* control = nullptr;   // the control interface, of one domain at most
   port::VcpuKick* kicks = nullptr;
   ConsoleSink* console = nullptr;
   port::Log* log = nullptr;
@@ -86,17 +91,27 @@ class Domain {
   }
   /// Traps have left something to do: do_work() on one of the domain's CPUs, soon.
   [[nodiscard]] bool has_work() const {
-    return parts_.iommu != nullptr && parts_.iommu->has_work();
+    return devices_.has_work() || (parts_.iommu != nullptr && parts_.iommu->has_work()) ||
+           (parts_.control != nullptr && parts_.control->has_work());
   }
-  /// Does a bounded share of it.
-  void do_work() { parts_.iommu->run(); }
-  /// A character that a person typed for this domain.
+  /// Does a share of it: a bounded one of the IOMMU's, one request to the control interface.
+  void do_work();
+  /// A character that a person or the control domain typed for this domain. What the guest is slow
+  /// to read waits; of more than that the oldest is lost.
   void type(char c);
+  /// Presses the guest's power button, which is released when the guest has seen it. What the
+  /// guest makes of it is its own affair. From any CPU, while the domain runs or is paused: stop()
+  /// forgets a press, a later one would meet the next start.
+  void press_power_button();
 
   /// Hands the domain's devices over, for the first time or again. All or none.
   Status take_devices() { return devices_.assign_all(); }
   /// Every vCPU is off: devices go to quarantine, the virtual machine is as it was after init().
   void stop();
+
+  /// Its CPUs and devices are gone: takes the tables apart and invalidates what is cached of them,
+  /// so that RAM, quota and VMIDs can have another owner (H36). Whatever init() had come to.
+  void destroy();
 
   [[nodiscard]] DomainId id() const { return parts_.id; }
   [[nodiscard]] std::string_view name() const { return parts_.name; }
@@ -131,6 +146,8 @@ class Domain {
   Status place_tree(std::string_view command_line, Gpa initrd, std::uint64_t initrd_bytes,
                     const Randomness& randomness);
   void update_uart_line() REQUIRES(uart_lock_);
+  void update_gpio_line() REQUIRES(gpio_lock_);
+  void feed_uart() REQUIRES(uart_lock_);
 
   DomainParts parts_;
   std::uint64_t ram_bytes_ = 0;
@@ -147,6 +164,10 @@ class Domain {
   assign::DeviceSet devices_;
   SpinLock uart_lock_;
   VirtualPl011 uart_ GUARDED_BY(uart_lock_);
+  ByteRing<1024> typed_ GUARDED_BY(uart_lock_);
+  std::uint64_t fed_ GUARDED_BY(uart_lock_) = 0;  // position in typed_ of what comes next
+  SpinLock gpio_lock_;
+  VirtualPl061 gpio_ GUARDED_BY(gpio_lock_);
 };
 
 }  // namespace penstock::vm

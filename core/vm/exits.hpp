@@ -18,6 +18,7 @@ enum class Exit : std::uint8_t {
   kIts,
   kIommu,
   kUart,
+  kGpio,
   kConfigSpace,
   kBar,
   kMsi,
@@ -30,15 +31,12 @@ enum class Exit : std::uint8_t {
 };
 
 inline constexpr std::array<std::string_view, static_cast<std::size_t>(Exit::kCount)> kExitNames = {
-    "hypercall",   "system_register",
-    "id_register", "sgi",
-    "distributor", "redistributor",
-    "its",         "iommu",
-    "uart",        "config_space",
-    "bar",         "msi",
-    "timer",       "kick",
-    "maintenance", "board_interrupt",
-    "impossible"};
+    "hypercall",   "system_register", "id_register",
+    "sgi",         "distributor",     "redistributor",
+    "its",         "iommu",           "uart",
+    "gpio",        "config_space",    "bar",
+    "msi",         "timer",           "kick",
+    "maintenance", "board_interrupt", "impossible"};
 
 /// Written by the vCPU's own CPU only; others may read a slightly old number.
 class ExitCounts {

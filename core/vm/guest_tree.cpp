@@ -4,6 +4,7 @@
 
 #include "core/base/text.hpp"
 #include "core/vm/address_map.hpp"
+#include "core/vm/virtual_pl061.hpp"
 
 namespace penstock::vm {
 namespace {
@@ -13,12 +14,16 @@ constexpr std::uint32_t kGicHandle = 1;
 constexpr std::uint32_t kItsHandle = 2;
 constexpr std::uint32_t kClockHandle = 3;
 constexpr std::uint32_t kIommuHandle = 4;
+constexpr std::uint32_t kGpioHandle = 5;
 
 // interrupt specifiers (arm,gic-v3 binding)
 constexpr std::uint32_t kSpi = 0;
 constexpr std::uint32_t kPpi = 1;
 constexpr std::uint32_t kEdgeRising = 1;
 constexpr std::uint32_t kLevelHigh = 4;
+
+// Linux's input event codes
+constexpr std::uint32_t kKeyPower = 116;
 
 // PCI address space codes (IEEE 1275 PCI binding)
 constexpr std::uint32_t kMemory32 = 0x0200'0000;
@@ -182,6 +187,28 @@ void uart(Writer& w) {
   w.end();
 }
 
+void power_button(Writer& w) {
+  w.begin("pl061@9030000");
+  constexpr std::string_view kKinds{"arm,pl061\0arm,primecell", 23};
+  w.text("compatible", kKinds);
+  w.cells("reg", 0, kGuestGpio.value(), 0, kGuestGpioSize);
+  w.cells("interrupts", kSpi, kGuestGpioIntId - 32, kLevelHigh);
+  w.flag("gpio-controller");
+  w.cells("#gpio-cells", 2);
+  w.cells("clocks", kClockHandle);
+  w.text("clock-names", "apb_pclk");
+  w.cells("phandle", kGpioHandle);
+  w.end();
+  w.begin("gpio-keys");
+  w.text("compatible", "gpio-keys");
+  w.begin("poweroff");
+  w.text("label", "GPIO Key Poweroff");
+  w.cells("linux,code", kKeyPower);
+  w.cells("gpios", kGpioHandle, VirtualPl061::kPowerLine, 0);  // 0: high is pressed
+  w.end();
+  w.end();
+}
+
 void iommu(Writer& w, const viommu::Description& description) {
   Text<48> name;
   name.text(description.node).ch('@').hex_digits(description.base.value(), 1).ch('\0');
@@ -243,6 +270,7 @@ Result<std::size_t> build_guest_tree(const GuestTreeConfig& config, std::span<st
   firmware(w);
   interrupt_controller(w, config);
   uart(w);
+  power_button(w);
   if (config.iommu) iommu(w, *config.iommu);
   if (config.has_pci) host_bridge(w, config.iommu.has_value());
   w.end();

@@ -1,7 +1,10 @@
+// After a change of the tree, run this test with PENSTOCK_UPDATE_GOLDEN=1 in the environment and
+// review the difference.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -44,10 +47,13 @@ void expect_golden(const GuestTreeConfig& config, const std::string& name) {
   std::vector<std::uint8_t> tree(64 * kKiB);
   const auto bytes = build_guest_tree(config, tree);
   ASSERT_TRUE(bytes);
-  std::ifstream golden(PENSTOCK_SOURCE_DIR "/core/vm/" + name);
+  const std::string path = PENSTOCK_SOURCE_DIR "/core/vm/" + name;
+  const std::string text = decompile(tree, *bytes);
+  if (std::getenv("PENSTOCK_UPDATE_GOLDEN") != nullptr) std::ofstream(path) << text;
+  std::ifstream golden(path);
   const std::string expected{std::istreambuf_iterator<char>(golden), {}};
   ASSERT_FALSE(expected.empty());
-  EXPECT_EQ(decompile(tree, *bytes), expected);
+  EXPECT_EQ(text, expected);
 }
 
 // Covers: S3.4 S2.24

@@ -53,6 +53,7 @@ TEST(GuestTree, DescribesTheMachineOfTheAddressMap) {
   EXPECT_EQ(tree.reg("/intc@8000000/its@8080000"), (List{kGuestIts.value(), kGuestItsSize}));
   EXPECT_EQ(tree.reg("/pcie@4010000000"), (List{kGuestEcam.value(), kGuestEcamSize}));
   EXPECT_EQ(tree.reg("/pl011@9000000"), (List{kGuestUart.value(), kGuestUartSize}));
+  EXPECT_EQ(tree.reg("/pl061@9030000"), (List{kGuestGpio.value(), kGuestGpioSize}));
   EXPECT_GT(fdt_path_offset(tree.fdt(), "/cpus/cpu@1"), 0);
   EXPECT_LT(fdt_path_offset(tree.fdt(), "/cpus/cpu@2"), 0);
   int length = 0;
@@ -80,6 +81,15 @@ using Cells = std::vector<std::uint32_t>;
 constexpr const char* kBridge = "/pcie@4010000000";
 constexpr const char* kSmmu = "/smmuv3@9050000";
 
+TEST(GuestTree, ThePowerButtonIsAKeyOfTheGpioController) {
+  const Tree tree(two_cpus(false));
+  const Cells handle = cells_of(tree, "/pl061@9030000", "phandle");
+  ASSERT_EQ(handle.size(), 1u);
+  EXPECT_EQ(cells_of(tree, "/gpio-keys/poweroff", "gpios"), (Cells{handle[0], 3, 0}));
+  EXPECT_EQ(cells_of(tree, "/gpio-keys/poweroff", "linux,code"), Cells{116});
+  EXPECT_EQ(cells_of(tree, "/pl061@9030000", "interrupts"), (Cells{0, 7, 4}));
+}
+
 GuestTreeConfig with_iommu() {
   const viommu::fake::Guest guest;
   GuestTreeConfig config = two_cpus(true);
@@ -104,7 +114,7 @@ TEST(GuestTree, AnIommusInterruptsAreEdgesOfItsOwn) {
   const Cells uart = cells_of(tree, "/pl011@9000000", "interrupts");
   EXPECT_EQ(interrupts, (Cells{0, 10, 1, 0, 11, 1, 0, 12, 1}));
   ASSERT_EQ(uart.size(), 3u);
-  std::set<std::uint32_t> spis = {uart[1]};
+  std::set<std::uint32_t> spis = {uart[1], cells_of(tree, "/pl061@9030000", "interrupts")[1]};
   for (std::size_t i = 1; i < interrupts.size(); i += 3) {
     EXPECT_TRUE(spis.insert(interrupts[i]).second) << interrupts[i];
   }
@@ -141,6 +151,8 @@ TEST(AddressMap, RegionsAnswerWhollyOrNotAtAll) {
   EXPECT_TRUE(find_region(kGuestRedist + (2 * kGuestRedistStride - 8), 8, 2, false));
   EXPECT_FALSE(find_region(kGuestRedist + 2 * kGuestRedistStride, 4, 2, false));
   EXPECT_FALSE(find_region(Gpa(~0ULL - 3), 8, 2, false));
+  EXPECT_EQ(find_region(kGuestGpio + 0x400, 1, 2, false)->region, Region::kGpio);
+  EXPECT_FALSE(find_region(kGuestGpio + (kGuestGpioSize - 2), 4, 2, false));
 }
 
 }  // namespace

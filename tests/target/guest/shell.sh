@@ -44,6 +44,19 @@ drive() {
     umount /mnt
 }
 
+# watch_button: leaves when the power button is pressed. A struct input_event is 24 bytes; after the
+# time come type, code and value: EV_KEY (1), KEY_POWER (116), pressed (1).
+watch_button() {
+    while event=$(dd bs=24 count=1 2>/dev/null | od -An -v -t u1 -j 16) && [ -n "$event" ]; do
+        [ "$(echo $event)" = "1 0 116 0 1 0 0 0" ] && break
+    done </dev/input/event0
+    [ -n "$event" ] || return
+    result "leaving button"
+    sync
+    poweroff -f
+}
+[ -e /dev/input/event0 ] && watch_button &
+
 obey() {
     case $1 in
         poweroff) result "leaving poweroff"; poweroff -f; sleep 60 ;;
