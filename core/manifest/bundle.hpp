@@ -38,7 +38,10 @@ inline constexpr std::string_view kBundleMagic = "PENSTOCK";
 inline constexpr std::uint32_t kBundleVersion = 1;
 inline constexpr std::size_t kBundleHeaderBytes = 4096;
 inline constexpr std::uint64_t kPayloadAlign = kPageSize;
-inline constexpr std::uint32_t kMaxManifestBytes = 1 * kMiB;
+// More than the largest configuration needs, and little enough to bound a reader's work: libfdt
+// reads a property's name to its end each time that it looks for one.
+inline constexpr std::uint32_t kMaxManifestBytes = 128 * kKiB;
+inline constexpr std::uint32_t kMaxManifestStrings = 512;  // names of properties, all together
 
 namespace header {  // offsets in bytes
 inline constexpr std::size_t kMagic = 0;

@@ -90,4 +90,18 @@ Status judge(const Manifest& manifest, DomainId id, const Board& board, Problem&
   return judge_devices(domain, board, problem);
 }
 
+Status judge_created(const Manifest& manifest, Problem& problem) {
+  const auto refuse = [&problem](std::optional<DomainId> domain, std::string_view text) {
+    problem = {Code::kBadManifest, domain, text, 0};
+    return fail(Code::kBadManifest);
+  };
+  for (std::size_t i = 0; i < manifest.domains.size(); ++i) {
+    const DomainId id(static_cast<std::uint8_t>(i));
+    if (manifest.domains[i].control) return refuse(id, "the control domain is the boot's");
+    if (manifest.domains[i].hardware) return refuse(id, "the hardware domain is the boot's");
+  }
+  if (manifest.hidden.empty()) return {};
+  return refuse(std::nullopt, "what is hidden is written where the board boots from");
+}
+
 }  // namespace penstock::manifest

@@ -1,98 +1,21 @@
 #include "core/manifest/manifest.hpp"
 
-#include <libfdt.h>
-
 #include "core/base/bytes.hpp"
 #include "core/manifest/bundle.hpp"
-#include "core/manifest/tree.hpp"
+#include "core/manifest/reader.hpp"
 
 namespace penstock::manifest {
 namespace {
 
-constexpr std::uint64_t kTreeAlign = 8;  // libfdt reads the tree's words in place
-constexpr unsigned kConfigSpaceBytes = 256;
-constexpr unsigned kExtendedSpaceBytes = 4096;
+constexpr std::uint64_t kTreeAlign = 8;     // libfdt reads the tree's words in place
+constexpr std::uint32_t kTreeVersion = 17;  // of the format; what libfdt writes
 
-/// A property as big-endian cells or as text. Absent: data == nullptr.
-struct Property {
-  const std::uint8_t* data = nullptr;
-  unsigned bytes = 0;
+bool name_character(char c, bool first) {
+  const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  return letter || (!first && ((c >= '0' && c <= '9') || c == '-' || c == '_'));
+}
 
-  [[nodiscard]] bool present() const { return data != nullptr; }
-  [[nodiscard]] unsigned cells() const { return bytes / 4; }
-  [[nodiscard]] std::uint32_t cell(unsigned i) const {
-    const std::uint8_t* b = data + std::size_t{4} * i;
-    return std::uint32_t{b[0]} << 24 | std::uint32_t{b[1]} << 16 | std::uint32_t{b[2]} << 8 | b[3];
-  }
-  [[nodiscard]] std::uint64_t pair(unsigned i) const {
-    return std::uint64_t{cell(i)} << 32 | cell(i + 1);
-  }
-  /// The text without its terminating zero; empty when it has none or holds another zero before the
-  /// end.
-  [[nodiscard]] std::string_view text() const {
-    if (bytes == 0 || data[bytes - 1] != 0) return {};
-    const std::string_view all(reinterpret_cast<const char*>(data), bytes - 1);
-    return all.find('\0') == std::string_view::npos ? all : std::string_view{};
-  }
-};
-
-class Reader {
- public:
-  Reader(std::span<const std::uint8_t> bundle, Manifest& manifest, Problem& problem)
-      : bundle_(bundle), manifest_(manifest), problem_(problem) {}
-
-  Status read();
-
- private:
-  Error refuse(Code code, std::string_view text, std::uint64_t value = 0) {
-    problem_.code = code;
-    problem_.text = text;
-    problem_.value = value;
-    return fail(code, value);
-  }
-  [[nodiscard]] Property property(int node, const char* name) const {
-    int length = 0;
-    const void* data = fdt_getprop(tree_, node, name, &length);
-    if (data == nullptr || length < 0) return {};
-    return {static_cast<const std::uint8_t*>(data), static_cast<unsigned>(length)};
-  }
-  [[nodiscard]] bool is_named(int node, std::string_view prefix) const {
-    int length = 0;
-    const char* name = fdt_get_name(tree_, node, &length);
-    if (name == nullptr || length < 0 || static_cast<std::size_t>(length) < prefix.size())
-      return false;
-    return std::string_view(name, prefix.size()) == prefix;
-  }
-  Status one_cell(int node, const char* name, std::uint32_t& out, std::string_view text) {
-    const Property p = property(node, name);
-    if (!p.present() || p.bytes != 4) return refuse(Code::kBadManifest, text);
-    out = p.cell(0);
-    return {};
-  }
-
-  Status read_header();
-  Status read_root();
-  Status read_domain(int node, DomainConfig& domain);
-  Status read_name(int node, DomainConfig& domain);
-  Status read_cpus(int node, DomainConfig& domain);
-  Status read_memory(int node, DomainConfig& domain);
-  Status read_payloads(int node, DomainConfig& domain);
-  Status read_blob(int node, const char* name, Blob& blob);
-  Status read_policy(int node, DomainConfig& domain);
-  Status read_iommu(int node, DomainConfig& domain);
-  Status read_after(int node, const char* name, AfterStop& out);
-  Status read_devices(int node, DomainConfig& domain);
-  Status read_device(int node, const DomainConfig& domain, DeviceConfig& device);
-  Status read_capability(int node, ExtraCapability& capability);
-  [[nodiscard]] bool cpu_taken(CpuIndex cpu) const;
-  [[nodiscard]] bool device_taken(HostBdf host) const;
-
-  std::span<const std::uint8_t> bundle_;  // cut to total_bytes by read_header()
-  Manifest& manifest_;
-  Problem& problem_;
-  const void* tree_ = nullptr;
-  std::uint64_t payloads_ = 0;  // offset behind the manifest
-};
+}  // namespace
 
 Status Reader::read() {
   TRY(read_header());
@@ -158,12 +81,22 @@ Status Reader::read_header() {
   if (tree_crc != crc32(tree)) {
     return refuse(Code::kBadChecksum, "the manifest is damaged: build the bundle again", tree_crc);
   }
-  const int check = fdt_check_full(tree.data(), tree.size());
+  // Before libfdt looks: its check follows a null pointer in trees of versions before 16, and reads
+  // a property's name to its end for each property, through all the names if need be.
+  const void* const blob = tree.data();
+  if (bytes < sizeof(fdt_header) || fdt_version(blob) != kTreeVersion) {
+    return refuse(Code::kBadManifest, "the manifest is a device tree of another version");
+  }
+  if (fdt_size_dt_strings(blob) > kMaxManifestStrings) {
+    return refuse(Code::kBadManifest, "the manifest's property names are too long",
+                  fdt_size_dt_strings(blob));
+  }
+  const int check = fdt_check_full(blob, tree.size());
   if (check != 0) {
     return refuse(Code::kBadManifest, "the manifest is no valid device tree",
                   static_cast<std::uint64_t>(-check));
   }
-  tree_ = tree.data();
+  tree_ = blob;
   payloads_ = offset + bytes;
   return {};
 }
@@ -179,7 +112,7 @@ Status Reader::read_root() {
                   version);
   }
   manifest_.board = property(0, tree::kBoard).text();
-  return {};
+  return read_hidden(0);
 }
 
 Status Reader::read_domain(int node, DomainConfig& domain) {
@@ -189,15 +122,11 @@ Status Reader::read_domain(int node, DomainConfig& domain) {
   TRY(read_payloads(node, domain));
   TRY(read_policy(node, domain));
   TRY(read_devices(node, domain));
-  if (domain.iommu != IommuKind::kNone && domain.devices.empty()) {
+  const bool comes_later = domain.slots != 0 || domain.hardware;
+  if (domain.iommu != IommuKind::kNone && domain.devices.empty() && !comes_later) {
     return refuse(Code::kBadManifest, "a domain has an iommu but no device behind it");
   }
   return {};
-}
-
-bool name_character(char c, bool first) {
-  const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-  return letter || (!first && ((c >= '0' && c <= '9') || c == '-' || c == '_'));
 }
 
 Status Reader::read_name(int node, DomainConfig& domain) {
@@ -354,6 +283,43 @@ Status Reader::read_iommu(int node, DomainConfig& domain) {
   return {};
 }
 
+Status Reader::read_roles(int node, DomainConfig& domain) {
+  domain.control = property(node, tree::kControl).present();
+  domain.hardware = property(node, tree::kHardware).present();
+  for (const DomainConfig& other : manifest_.domains) {
+    if (&other == &domain) continue;
+    if (domain.control && other.control) {
+      return refuse(Code::kAlreadyExists, "two domains are to be the control domain");
+    }
+    if (domain.hardware && other.hardware) {
+      return refuse(Code::kAlreadyExists, "two domains are to be the hardware domain");
+    }
+  }
+  const Property slots = property(node, tree::kSlots);
+  if (!slots.present()) return {};
+  if (slots.bytes != 4 || slots.cell(0) > kMaxSlots) {
+    return refuse(Code::kOutOfRange, "a domain may have 0 to 15 slots",
+                  slots.bytes == 4 ? slots.cell(0) : slots.bytes);
+  }
+  domain.slots = static_cast<std::uint8_t>(slots.cell(0));
+  return {};
+}
+
+Status Reader::read_hidden(int node) {
+  const Property hidden = property(node, tree::kHidden);
+  if (hidden.bytes % 4 != 0 || hidden.cells() > kMaxHidden) {
+    return refuse(Code::kTableFull, "too many devices are hidden", hidden.cells());
+  }
+  for (unsigned i = 0; i < hidden.cells(); ++i) {
+    if (hidden.cell(i) > 0xffff) {
+      return refuse(Code::kOutOfRange, "a hidden device's address is wrong", hidden.cell(i));
+    }
+    // Not full: counted above.
+    (void)manifest_.hidden.push_back(HostBdf(static_cast<std::uint16_t>(hidden.cell(i))));
+  }
+  return {};
+}
+
 Status Reader::read_policy(int node, DomainConfig& domain) {
   const Property autostart = property(node, tree::kAutostart);
   if (autostart.present()) {
@@ -363,125 +329,16 @@ Status Reader::read_policy(int node, DomainConfig& domain) {
     domain.autostart = autostart.cell(0) == 1;
   }
   TRY(read_iommu(node, domain));
+  TRY(read_roles(node, domain));
   TRY(read_after(node, tree::kOnReboot, domain.on_reboot));
   return read_after(node, tree::kOnCrash, domain.on_crash);
 }
 
-Status Reader::read_devices(int node, DomainConfig& domain) {
-  for (int sub = fdt_first_subnode(tree_, node); sub >= 0; sub = fdt_next_subnode(tree_, sub)) {
-    if (!is_named(sub, tree::kDevice)) {
-      return refuse(Code::kBadManifest, "a domain has a node that is no device",
-                    static_cast<std::uint64_t>(sub));
-    }
-    if (domain.devices.full()) {
-      return refuse(Code::kTableFull, "a domain has more devices than it can",
-                    kMaxDevicesPerDomain);
-    }
-    DeviceConfig device;
-    TRY(read_device(sub, domain, device));
-    (void)domain.devices.push_back(device);
-  }
-  return {};
-}
-
-bool Reader::device_taken(HostBdf host) const {
-  for (const DomainConfig& domain : manifest_.domains) {
-    for (const DeviceConfig& device : domain.devices) {
-      if (device.host == host) return true;
-    }
-  }
-  return false;
-}
-
-Status Reader::read_device(int node, const DomainConfig& domain, DeviceConfig& device) {
-  std::uint32_t host = 0;
-  std::uint32_t guest = 0;
-  TRY(one_cell(node, tree::kHost, host, "a device has no host address"));
-  TRY(one_cell(node, tree::kGuest, guest, "a device has no guest address"));
-  if (host > 0xffff) return refuse(Code::kOutOfRange, "a device's host address is wrong", host);
-  device.host = HostBdf(static_cast<std::uint16_t>(host));
-  if (device_taken(device.host)) {
-    return refuse(Code::kAlreadyExists, "a device is given twice (routing ID)", host);
-  }
-  if (guest > 0xff || guest < 8) {  // bus 0; device 0 is the virtual host bridge
-    return refuse(Code::kOutOfRange, "a device's guest address must be 00:01.0 to 00:1f.7", guest);
-  }
-  device.guest = GuestBdf(static_cast<std::uint16_t>(guest));
-  for (const DeviceConfig& other : domain.devices) {
-    if (other.guest == device.guest) {
-      return refuse(Code::kAlreadyExists, "two devices have the same guest address", guest);
-    }
-  }
-  device.accept_no_reset = property(node, tree::kAcceptNoReset).present();
-  device.accept_insecure = property(node, tree::kAcceptNoIsolation).present();
-  device.first_capability = static_cast<std::uint8_t>(manifest_.capabilities.size());
-  for (int sub = fdt_first_subnode(tree_, node); sub >= 0; sub = fdt_next_subnode(tree_, sub)) {
-    if (!is_named(sub, tree::kCapability)) {
-      return refuse(Code::kBadManifest, "a device has a node that is no capability",
-                    static_cast<std::uint64_t>(sub));
-    }
-    if (manifest_.capabilities.full()) {
-      return refuse(Code::kTableFull, "there are too many extra capabilities",
-                    kMaxExtraCapabilities);
-    }
-    ExtraCapability capability;
-    TRY(read_capability(sub, capability));
-    (void)manifest_.capabilities.push_back(capability);
-    ++device.capability_count;
-  }
-  return {};
-}
-
-Status Reader::read_capability(int node, ExtraCapability& capability) {
-  std::uint32_t id = 0;
-  std::uint32_t length = 0;
-  TRY(one_cell(node, tree::kId, id, "an extra capability has no id"));
-  TRY(one_cell(node, tree::kLength, length, "an extra capability has no length"));
-  capability.extended = property(node, tree::kExtended).present();
-  if (id == 0 || id > (capability.extended ? 0xffffU : 0xffU)) {
-    return refuse(Code::kOutOfRange, "an extra capability's id is wrong", id);
-  }
-  const unsigned space =
-      capability.extended ? kExtendedSpaceBytes - kConfigSpaceBytes : kConfigSpaceBytes - 0x40;
-  if (length < 4 || length % 4 != 0 || length > space) {
-    return refuse(Code::kOutOfRange,
-                  "an extra capability's length must be a multiple of 4 that fits", length);
-  }
-  capability.id = static_cast<std::uint16_t>(id);
-  capability.length = static_cast<std::uint16_t>(length);
-  const Property registers = property(node, tree::kRegisters);
-  if (!registers.present()) return {};
-  if (registers.bytes % (4 * tree::kRegisterCells) != 0) {
-    return refuse(Code::kBadManifest,
-                  "an extra capability's registers are described in a wrong way");
-  }
-  for (unsigned i = 0; i < registers.cells(); i += tree::kRegisterCells) {
-    const std::uint32_t offset = registers.cell(i);
-    const std::uint32_t write = registers.cell(i + 2);
-    const std::uint32_t w1c = registers.cell(i + 3);
-    if (offset % 4 != 0 || offset + 4 > length || offset >= length) {
-      return refuse(Code::kOutOfRange, "a capability's register lies outside of it", offset);
-    }
-    // The header (ID and next pointer) is the virtual list's and never the device's.
-    const std::uint32_t header = capability.extended ? 0xffff'ffffU : 0xffffU;
-    if ((w1c & ~write) != 0 || (offset == 0 && (write & header) != 0)) {
-      return refuse(Code::kOutOfRange, "a capability's register has impossible masks", offset);
-    }
-    if (capability.registers.full()) {
-      return refuse(Code::kTableFull, "an extra capability has too many registers",
-                    kMaxCapabilityRegisters);
-    }
-    (void)capability.registers.push_back(
-        {static_cast<std::uint16_t>(offset), registers.cell(i + 1) != 0, write, w1c});
-  }
-  return {};
-}
-
-}  // namespace
-
 Status parse(std::span<const std::uint8_t> bundle, Manifest& manifest, Problem& problem) {
   manifest.domains.clear();
   manifest.capabilities.clear();
+  manifest.denied.clear();
+  manifest.hidden.clear();
   manifest.board = {};
   problem = {};
   return Reader(bundle, manifest, problem).read();

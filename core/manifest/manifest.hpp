@@ -6,8 +6,10 @@
 // judge()'s, per domain, so that one wrong domain does not keep the others from starting. Whether a
 // device exists and can be reset is found out by core/pci at assignment.
 //
-// Boot only, single-threaded; nothing here allocates. Texts are views into the bundle, which stays
-// where it is.
+// The same reader serves domains that a control domain makes later (judge_created()): it works on a
+// copy that nobody else can write, and its work is bounded by the limits below, whatever the bundle
+// says. Single-threaded; nothing here allocates. Texts are views into the bundle, which stays where
+// it is as long as the domain does.
 #pragma once
 
 #include <array>
@@ -30,6 +32,10 @@ inline constexpr std::size_t kMaxCpusPerDomain = 8;
 inline constexpr std::size_t kMaxDevicesPerDomain = 32;
 inline constexpr std::size_t kMaxExtraCapabilities = 16;   // of all devices together
 inline constexpr std::size_t kMaxCapabilityRegisters = 4;  // of one: those with rules of their own
+inline constexpr std::size_t kMaxDenied = 8;               // of one device
+inline constexpr std::size_t kMaxDeniedAltogether = 32;    // of all devices together
+inline constexpr std::size_t kMaxHidden = 32;
+inline constexpr unsigned kMaxSlots = 15;  // root ports of a domain's guest, one slot each
 inline constexpr std::size_t kMaxName = 31;
 inline constexpr std::size_t kMaxCommandLine = 1024;
 inline constexpr std::uint64_t kMemoryGranule = 2 * kMiB;
@@ -65,13 +71,23 @@ struct ExtraCapability {
   StaticVector<CapabilityRegister, kMaxCapabilityRegisters> registers;
 };
 
+/// A capability that one device does not show, whoever would allow it: the built-in list, an extra
+/// capability, or full access (S3.33).
+struct DeniedCapability {
+  std::uint16_t id = 0;
+  bool extended = false;
+};
+
 struct DeviceConfig {
   HostBdf host;
-  GuestBdf guest;  // bus 0 of the domain, never 00:00.0
+  GuestBdf guest;  // bus 0 of the domain, never 00:00.0, or function 0 in slot bus - 1
   bool accept_no_reset = false;
   bool accept_insecure = false;  // no IOMMU, shared isolation group, doorbell without sender check
+  bool scratch = false;          // in quarantine it sees a page of its own instead of aborts
   std::uint8_t first_capability = 0;  // in Manifest::capabilities; see Manifest::capabilities_of()
   std::uint8_t capability_count = 0;
+  std::uint8_t first_denied = 0;  // in Manifest::denied; see Manifest::denied_of()
+  std::uint8_t denied_count = 0;
 };
 
 enum class AfterStop : std::uint8_t { kStop, kRestart };
@@ -79,6 +95,8 @@ enum class AfterStop : std::uint8_t { kStop, kRestart };
 /// The IOMMU that a domain's guest sees, to isolate its own devices from each other.
 enum class IommuKind : std::uint8_t { kNone, kSmmuv3 };
 
+/// May be kept when the manifest is gone, but for what capabilities_of() and denied_of() say of its
+/// devices; `cmdline` needs the bundle.
 struct DomainConfig {
   std::array<char, kMaxName + 1> name{};           // zero-terminated; letters, digits, '-', '_'
   StaticVector<CpuIndex, kMaxCpusPerDomain> cpus;  // physical; the n-th is virtual CPU n
@@ -88,10 +106,13 @@ struct DomainConfig {
   Blob initrd;                                     // size 0: none
   std::string_view cmdline;                        // printable ASCII, up to kMaxCommandLine bytes
   StaticVector<DeviceConfig, kMaxDevicesPerDomain> devices;
-  bool autostart = true;
+  bool autostart = true;  // of a domain that is made later: start it at once
   AfterStop on_reboot = AfterStop::kRestart;
   AfterStop on_crash = AfterStop::kStop;
   IommuKind iommu = IommuKind::kNone;
+  bool control = false;    // has the control interface; one domain of a board at most
+  bool hardware = false;   // gets the devices that nobody else was given; one at most
+  std::uint8_t slots = 0;  // root ports, for devices that come and go
 
   [[nodiscard]] std::string_view name_view() const { return {name.data()}; }
   [[nodiscard]] std::string_view cmdline_view() const { return cmdline; }
@@ -101,12 +122,19 @@ struct Manifest {
   std::string_view board;  // the board that the host tool checked against; for messages
   StaticVector<DomainConfig, kMaxDomains> domains;
   StaticVector<ExtraCapability, kMaxExtraCapabilities> capabilities;
+  StaticVector<DeniedCapability, kMaxDeniedAltogether> denied;
+  StaticVector<HostBdf, kMaxHidden> hidden;  // nobody's, and nobody is told of them
 
   /// The extra capabilities of one device of this manifest (S3.34).
   [[nodiscard]] std::span<const ExtraCapability> capabilities_of(const DeviceConfig& device) const {
     return {capabilities.begin() + device.first_capability, device.capability_count};
   }
+  /// What it does not show although it could (S3.33); at most kMaxDenied.
+  [[nodiscard]] std::span<const DeniedCapability> denied_of(const DeviceConfig& device) const {
+    return {denied.begin() + device.first_denied, device.denied_count};
+  }
 };
+static_assert(sizeof(Manifest) < 8 * kKiB);
 
 /// What is wrong, for a person: `text` is a whole clause that says what to change, `value` the
 /// number it is about.
@@ -120,7 +148,7 @@ struct Problem {
 /// Reads and validates `bundle` (bundle.hpp), which must start 8-byte aligned and may be longer
 /// than the bundle says. Offsets in `manifest` count from bundle.data(). On an error `manifest` is
 /// unspecified and `problem` says what is wrong: kMisaligned, kBadVersion, kBadChecksum,
-/// kBadManifest, kOverlap, kAlreadyExists, kOutOfRange, kTableFull. `manifest` (about 5 KiB)
+/// kBadManifest, kOverlap, kAlreadyExists, kOutOfRange, kTableFull. `manifest` (about 7 KiB)
 /// belongs into static storage rather than on a boot stack.
 Status parse(std::span<const std::uint8_t> bundle, Manifest& manifest, Problem& problem);
 
@@ -130,6 +158,10 @@ Status parse(std::span<const std::uint8_t> bundle, Manifest& manifest, Problem& 
 /// whatever is accepted. Whether the board's can nest is its driver's to say. kNotFound,
 /// kOutOfRange, kUnsupported, kNoIsolation.
 Status judge(const Manifest& manifest, DomainId domain, const Board& board, Problem& problem);
+
+/// May a control domain make these domains while the board runs? Control and hardware domain and
+/// what is hidden are the boot's. kBadManifest. judge() has its say besides.
+Status judge_created(const Manifest& manifest, Problem& problem);
 
 /// Writes "domain net: memory must be a multiple of 2 MiB (0x100000)".
 void describe(const Problem& problem, const Manifest& manifest, TextWriter& out);

@@ -15,7 +15,18 @@ void require(bool holds) {
 }
 
 void check_device(const Manifest& m, const DomainConfig& domain, const DeviceConfig& device) {
-  require(device.guest.bus() == 0 && device.guest.device() != 0);
+  const bool on_bus0 = device.guest.bus() == 0 && device.guest.device() != 0 &&
+                       (domain.slots == 0 || device.guest.device() < 0x10) &&
+                       (!domain.control || device.guest.device() != 0x1f);
+  const bool in_slot = device.guest.bus() != 0 && device.guest.bus() <= domain.slots &&
+                       (device.guest.value() & 0xff) == 0;
+  require(on_bus0 || in_slot);
+  for (const HostBdf hidden : m.hidden) require(hidden != device.host);
+  require(device.first_denied + device.denied_count <= m.denied.size());
+  require(device.denied_count <= kMaxDenied);
+  for (const DeniedCapability& c : m.denied_of(device)) {
+    require(c.id != 0 && (c.extended || c.id <= 0xff));
+  }
   unsigned same_host = 0;
   for (const DomainConfig& other : m.domains) {
     for (const DeviceConfig& d : other.devices) same_host += d.host == device.host ? 1 : 0;
@@ -27,7 +38,8 @@ void check_device(const Manifest& m, const DomainConfig& domain, const DeviceCon
   for (const ExtraCapability& c : m.capabilities_of(device)) {
     require(c.length >= 4 && c.length % 4 == 0 && c.length <= (c.extended ? 3840 : 192));
     for (const CapabilityRegister& r : c.registers) {
-      require(r.offset % 4 == 0 && r.offset + 4 <= c.length && (r.w1c & ~r.write) == 0);
+      require(r.offset != 0 && r.offset % 4 == 0 && r.offset + 4 <= c.length &&
+              (r.w1c & ~r.write) == 0);
     }
   }
 }
@@ -52,7 +64,9 @@ void check_domain(const Manifest& m, const DomainConfig& domain, std::uint64_t b
                       domain.memory_bytes));
   }
   require(same_name == 1);
-  require(domain.iommu == IommuKind::kNone || !domain.devices.empty());
+  require(domain.slots <= kMaxSlots);
+  require(domain.iommu == IommuKind::kNone || !domain.devices.empty() || domain.slots != 0 ||
+          domain.hardware);
   for (const DeviceConfig& device : domain.devices) check_device(m, domain, device);
 }
 
@@ -78,6 +92,15 @@ void parse_and_check(std::span<const std::uint8_t> bundle) {
     return;
   }
   require(!manifest.domains.empty());
+  unsigned control = 0;
+  unsigned hardware = 0;
+  for (const DomainConfig& domain : manifest.domains) {
+    control += domain.control ? 1 : 0;
+    hardware += domain.hardware ? 1 : 0;
+  }
+  require(control <= 1 && hardware <= 1);
+  const bool created = judge_created(manifest, problem).has_value();
+  require(created == (control == 0 && hardware == 0 && manifest.hidden.empty()));
   for (const DomainConfig& domain : manifest.domains) {
     check_domain(manifest, domain, bundle.size());
   }

@@ -337,17 +337,18 @@ TEST(Manifest, RefusesBadDeviceAddresses) {
 // Covers: S3.34
 TEST(Manifest, RefusesBadCapabilities) {
   const std::vector<std::vector<std::uint32_t>> wrong = {
-      {0, 16},                        // no ID
-      {0x100, 16},                    // no ID of the legacy list
-      {9, 0},                         // no length
-      {9, 14},                        // odd length
-      {9, 0xffff'fffc},               // beyond config space
-      {9, 16, 2, 0, 0, 0},            // register not on a dword
-      {9, 16, 16, 0, 0, 0},           // behind the capability
-      {9, 16, 0xffff'fffc, 0, 0, 0},  // wraps
-      {9, 16, 8, 0, 0x0f, 0xff},      // W1C outside the writable bits
-      {9, 16, 0, 0, 0x0100, 0},       // the next pointer
-      {9, 16, 8, 0, 0},               // half a register
+      {0, 16},                          // no ID
+      {0x100, 16},                      // no ID of the legacy list
+      {9, 0},                           // no length
+      {9, 14},                          // odd length
+      {9, 0xffff'fffc},                 // beyond config space
+      {9, 16, 2, 0, 0, 0},              // register not on a dword
+      {9, 16, 16, 0, 0, 0},             // behind the capability
+      {9, 16, 0xffff'fffc, 0, 0, 0},    // wraps
+      {9, 16, 8, 0, 0x0f, 0xff},        // W1C outside the writable bits
+      {9, 16, 0, 0, 0x0100, 0},         // the next pointer
+      {9, 16, 8, 0, 0, 0, 8, 1, 0, 0},  // two rules for one register
+      {9, 16, 8, 0, 0},                 // half a register
       {9, 64, 4, 0, 0, 0, 8, 0, 0, 0, 12, 0, 0, 0, 16, 0, 0, 0, 20, 0, 0, 0},  // five registers
   };
   for (std::size_t i = 0; i < wrong.size(); ++i) {

@@ -54,8 +54,13 @@ struct Domain {
     bool accept_no_reset = false;
     bool accept_no_isolation = false;
     std::vector<std::uint32_t> capability = {};  // id, length, then registers; empty: none
+    bool scratch = false;
+    std::vector<std::uint32_t> deny = {};  // id, extended, and so on; empty: not written
   };
   std::vector<Device> devices = {};
+  bool control = false;
+  bool hardware = false;
+  std::uint32_t slots = 0;  // 0: not written
 };
 
 class Tree {
@@ -105,6 +110,8 @@ inline void write_device(Tree& tree, const Domain::Device& device, std::size_t i
   tree.cells("guest", {device.guest});
   if (device.accept_no_reset) tree.flag("accept-no-reset");
   if (device.accept_no_isolation) tree.flag("accept-no-isolation");
+  if (device.scratch) tree.flag("scratch");
+  if (!device.deny.empty()) tree.cells("deny", device.deny);
   if (device.capability.size() >= 2) {
     tree.begin("capability-0");
     tree.cells("id", {device.capability[0]});
@@ -127,13 +134,15 @@ inline Bytes kernel_page() {
   return page;
 }
 
-inline Bytes make_bundle(const std::vector<Domain>& domains) {
+inline Bytes make_bundle(const std::vector<Domain>& domains,
+                         const std::vector<std::uint32_t>& hidden = {}) {
   const Bytes kernel = kernel_page();
   Tree tree;
   tree.begin("");
   tree.text("compatible", "penstock,manifest");
   tree.cells("version", {1});
   tree.text("board", "a-board");
+  if (!hidden.empty()) tree.cells("hidden", hidden);
   for (std::size_t i = 0; i < domains.size(); ++i) {
     const Domain& d = domains[i];
     tree.begin("domain-" + std::to_string(i));
@@ -146,6 +155,9 @@ inline Bytes make_bundle(const std::vector<Domain>& domains) {
     tree.text("bootargs", d.bootargs);
     tree.text("on-crash", d.on_crash);
     if (!d.iommu.empty()) tree.text("iommu", d.iommu);
+    if (d.control) tree.flag("control");
+    if (d.hardware) tree.flag("hardware");
+    if (d.slots != 0) tree.cells("slots", {d.slots});
     for (std::size_t k = 0; k < d.devices.size(); ++k) write_device(tree, d.devices[k], k);
     tree.end();
   }

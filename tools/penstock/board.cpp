@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <utility>
 
@@ -27,6 +28,16 @@ Isolation isolation_of(const std::string& text) {
   if (text == "acs") return Isolation::kAcs;
   if (text == "integrated") return Isolation::kIntegrated;
   return Isolation::kShared;
+}
+
+std::optional<std::uint32_t> class_of(const Located<std::string>& text, Diagnostics& out) {
+  std::uint32_t code = 0;
+  const char* end = text.value.data() + text.value.size();
+  const auto read = std::from_chars(text.value.data(), end, code, 16);
+  if (read.ec == std::errc() && read.ptr == end && text.value.size() == 6) return code;
+  out.error(text.at, fmt::format("\"{}\" is no class code", text.value),
+            "write six hexadecimal digits: class, subclass and interface, such as \"010802\"");
+  return {};
 }
 
 }  // namespace
@@ -83,6 +94,7 @@ BoardDevice read_board_device(const TableReader& reader, Diagnostics& out) {
   }
   device.name = value_of(reader.text("name"));
   device.driver = value_of(reader.text("driver"));
+  if (const auto code = reader.text("class")) device.class_code = class_of(*code, out);
   device.reset = reset_of(value_of(reader.choice("reset", {"flr", "pm", "bus", "none"})));
   device.isolation =
       isolation_of(value_of(reader.choice("isolation", {"acs", "integrated", "shared"})));

@@ -21,12 +21,13 @@ struct BoardDevice {
   std::optional<HostBdf> bdf;  // absent: cannot be assigned
   std::string name;
   std::string driver;
+  std::optional<std::uint32_t> class_code;  // class << 16 | subclass << 8 | interface
   Reset reset = Reset::kNone;
   Isolation isolation = Isolation::kShared;
-  std::vector<std::string> risks;
-  std::string qemu;             // -device, empty: nothing
-  std::string backend;          // name of its back end, empty: none
-  std::string default_backend;  // "-drive ..." when the configuration names none
+  std::vector<std::string> risks;  // names of core/pci/risk.hpp, or clauses for people
+  std::string qemu;                // -device, empty: nothing
+  std::string backend;             // name of its back end, empty: none
+  std::string default_backend;     // "-drive ..." when the configuration names none
 };
 
 struct BoardDescription {

@@ -86,6 +86,12 @@ void write_device(TreeWriter& writer, const PlannedDevice& device, std::size_t i
   writer.number(tree::kGuest, device.guest.value());
   writer.flag(tree::kAcceptNoReset, device.accept_no_reset);
   writer.flag(tree::kAcceptNoIsolation, device.accept_no_isolation);
+  writer.flag(tree::kScratch, device.scratch);
+  std::vector<std::uint64_t> denied;
+  for (const auto& each : device.denied) {
+    denied.insert(denied.end(), {each.value.id, each.value.extended ? 1U : 0U});
+  }
+  if (!denied.empty()) writer.cells(tree::kDeny, denied);
   for (std::size_t i = 0; i < device.capabilities.size(); ++i) {
     write_capability(writer, device.capabilities[i], i);
   }
@@ -106,6 +112,9 @@ void write_domain(TreeWriter& writer, const PlannedDomain& domain, std::size_t i
   writer.text(tree::kOnReboot, domain.on_reboot);
   writer.text(tree::kOnCrash, domain.on_crash);
   writer.text(tree::kIommu, domain.iommu);
+  writer.flag(tree::kControl, domain.control);
+  writer.flag(tree::kHardware, domain.hardware);
+  if (domain.slots != 0) writer.number(tree::kSlots, domain.slots);
   for (std::size_t i = 0; i < domain.devices.size(); ++i) {
     write_device(writer, domain.devices[i], i);
   }
@@ -168,6 +177,9 @@ Bytes manifest_tree(const Plan& plan, const std::vector<manifest::Blob>& blobs) 
   writer.text(tree::kCompatible, tree::kCompatibleValue);
   writer.number(tree::kVersion, tree::kVersionNumber);
   writer.text(tree::kBoard, plan.board.name);
+  std::vector<std::uint64_t> hidden;
+  for (const HostBdf bdf : plan.hidden) hidden.push_back(bdf.value());
+  if (!hidden.empty()) writer.cells(tree::kHidden, hidden);
   for (std::size_t i = 0; i < plan.domains.size(); ++i) {
     write_domain(writer, plan.domains[i], i, blobs[2 * i], blobs[2 * i + 1]);
   }
@@ -175,11 +187,7 @@ Bytes manifest_tree(const Plan& plan, const std::vector<manifest::Blob>& blobs) 
   return writer.finish();
 }
 
-Outcome<BuiltBundle> build_bundle(const Plan& plan, const Bytes& hypervisor) {
-  const std::uint64_t own_size = image_bytes(hypervisor);
-  if (own_size == 0 || own_size % kPageSize != 0 || own_size < hypervisor.size()) {
-    return {{}, "the hypervisor's file is no arm64 Image made by the target build"};
-  }
+Outcome<BundlePieces> bundle_pieces(const Plan& plan) {
   auto payloads = read_payloads(plan);
   if (!payloads.value) return {{}, payloads.error};
 
@@ -188,30 +196,46 @@ Outcome<BuiltBundle> build_bundle(const Plan& plan, const Bytes& hypervisor) {
   // The tree's size does not depend on the offsets in it.
   const std::uint64_t tree_bytes = manifest_tree(plan, blobs).size();
   std::uint64_t end = align_up(manifest::kBundleHeaderBytes + tree_bytes, kPageSize);
-  BundleSizes sizes;
+  const std::uint64_t tree_end = end;
+  BundlePieces built;
   for (manifest::Blob& blob : blobs) {
     if (blob.size == 0) continue;
     blob.offset = end;
     end = align_up(end + blob.size, manifest::kPayloadAlign);
-    sizes.payloads += blob.size;
+    built.sizes.payloads += blob.size;
   }
-  const Bytes tree = manifest_tree(plan, blobs);
-  sizes.image = own_size;
-  sizes.manifest = tree.size();
-  sizes.total = own_size + end;
+  Bytes tree = manifest_tree(plan, blobs);
+  built.sizes.manifest = tree.size();
+  built.sizes.total = end;
+  built.pieces.push_back(make_header(end, tree));
+  tree.resize(tree_end - manifest::kBundleHeaderBytes);
+  built.pieces.push_back(std::move(tree));
+  for (Bytes& payload : *payloads.value) {
+    payload.resize(align_up(payload.size(), manifest::kPayloadAlign));
+    if (!payload.empty()) built.pieces.push_back(std::move(payload));
+  }
+  return {std::move(built), {}};
+}
 
-  BuiltBundle built{Bytes(sizes.total), sizes};
-  std::copy(hypervisor.begin(), hypervisor.end(), built.file.begin());
+Outcome<BuiltBundle> build_bundle(const Plan& plan, const Bytes& hypervisor) {
+  const std::uint64_t own_size = image_bytes(hypervisor);
+  if (own_size == 0 || own_size % kPageSize != 0 || own_size < hypervisor.size()) {
+    return {{}, "the hypervisor's file is no arm64 Image made by the target build"};
+  }
+  const auto bundle = bundle_pieces(plan);
+  if (!bundle.value) return {{}, bundle.error};
+  BuiltBundle built{{}, bundle.value->sizes};
+  built.sizes.image = own_size;
+  built.sizes.total += own_size;
+  built.file.reserve(built.sizes.total);
+  built.file = hypervisor;
+  built.file.resize(own_size);
   // A loader keeps the whole file free, and the hypervisor knows its own size from its linker
   // script.
-  store_le(built.file, image::kImageSize, 8, sizes.total);
-  const auto put = [&](const Bytes& bytes, std::uint64_t offset) {
-    std::copy(bytes.begin(), bytes.end(),
-              built.file.begin() + static_cast<std::ptrdiff_t>(own_size + offset));
-  };
-  put(make_header(end, tree), 0);
-  put(tree, manifest::kBundleHeaderBytes);
-  for (std::size_t i = 0; i < blobs.size(); ++i) put((*payloads.value)[i], blobs[i].offset);
+  store_le(built.file, image::kImageSize, 8, built.sizes.total);
+  for (const Bytes& piece : bundle.value->pieces) {
+    built.file.insert(built.file.end(), piece.begin(), piece.end());
+  }
 
   const Outcome<OpenedBundle> opened = open_bundle(built.file);
   if (!opened.value) return {{}, fmt::format("the bundle contradicts itself: {}", opened.error)};

@@ -36,6 +36,14 @@ struct Outcome {
 /// order; size 0: none).
 [[nodiscard]] Bytes manifest_tree(const Plan& plan, const std::vector<manifest::Blob>& blobs);
 
+/// A bundle without an image before it, cut where its parts begin; one behind the other they are
+/// the whole. sizes.image is 0.
+struct BundlePieces {
+  std::vector<Bytes> pieces;
+  BundleSizes sizes;
+};
+[[nodiscard]] Outcome<BundlePieces> bundle_pieces(const Plan& plan);
+
 /// `hypervisor` is the arm64 Image that the target build makes.
 [[nodiscard]] Outcome<BuiltBundle> build_bundle(const Plan& plan, const Bytes& hypervisor);
 

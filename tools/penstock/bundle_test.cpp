@@ -51,8 +51,17 @@ class Bundle : public ::testing::Test {
     device.guest = GuestBdf(0, 1, 0);
     device.accept_no_reset = true;
     device.capabilities.push_back({{}, 0x0b, true, 16, {{{}, 8, true, 0xf0, 0x10}}});
+    device.scratch = true;
+    device.denied.push_back({{0x11, false}, {}});
+    device.denied.push_back({{0x03, true}, {}});
+    store.devices.push_back(device);
+    device = {};
+    device.host = HostBdf(2, 0, 0);
+    device.guest = GuestBdf(3, 0, 0);
     store.devices.push_back(device);
     store.iommu = "smmuv3";
+    store.control = true;
+    store.slots = 3;
     PlannedDomain net;
     net.name = "net";
     net.cpus = {2};
@@ -61,6 +70,8 @@ class Bundle : public ::testing::Test {
     net.on_reboot = "restart";
     net.on_crash = "stop";
     net.autostart = false;
+    net.hardware = true;
+    plan_.hidden = {HostBdf(3, 0, 0)};
     plan_.domains = {store, net};
   }
 
@@ -95,7 +106,7 @@ TEST_F(Bundle, IsReadBackByTheHypervisorsOwnReader) {
   EXPECT_TRUE(store.autostart);
   EXPECT_EQ(store.iommu, manifest::IommuKind::kSmmuv3);
   EXPECT_EQ(m.domains[1].iommu, manifest::IommuKind::kNone);
-  ASSERT_EQ(store.devices.size(), 1U);
+  ASSERT_EQ(store.devices.size(), 2U);
   EXPECT_EQ(store.devices[0].host, HostBdf(1, 0, 0));
   EXPECT_TRUE(store.devices[0].accept_no_reset);
   EXPECT_FALSE(store.devices[0].accept_insecure);
@@ -109,6 +120,32 @@ TEST_F(Bundle, IsReadBackByTheHypervisorsOwnReader) {
   EXPECT_EQ(net.initrd.size, 0U);
   EXPECT_FALSE(net.memory_base);
   EXPECT_FALSE(net.autostart);
+}
+
+// Covers: S3.16 S3.17 S3.19 S3.33
+TEST_F(Bundle, RolesSlotsAndDenialsAreReadBack) {
+  const Bytes file = build();
+  const auto opened = open_bundle(file);
+  ASSERT_TRUE(opened.value) << opened.error;
+  const manifest::Manifest& m = opened.value->manifest;
+  ASSERT_EQ(m.hidden.size(), 1U);
+  EXPECT_EQ(m.hidden[0], HostBdf(3, 0, 0));
+  const manifest::DomainConfig& store = m.domains[0];
+  EXPECT_TRUE(store.control);
+  EXPECT_FALSE(store.hardware);
+  EXPECT_EQ(store.slots, 3);
+  EXPECT_TRUE(store.devices[0].scratch);
+  const auto denied = m.denied_of(store.devices[0]);
+  ASSERT_EQ(denied.size(), 2U);
+  EXPECT_EQ(denied[0].id, 0x11);
+  EXPECT_FALSE(denied[0].extended);
+  EXPECT_EQ(denied[1].id, 0x03);
+  EXPECT_TRUE(denied[1].extended);
+  EXPECT_EQ(store.devices[1].guest, GuestBdf(3, 0, 0));
+  EXPECT_FALSE(store.devices[1].scratch);
+  EXPECT_TRUE(m.denied_of(store.devices[1]).empty());
+  EXPECT_TRUE(m.domains[1].hardware);
+  EXPECT_EQ(m.domains[1].slots, 0);
 }
 
 TEST_F(Bundle, PayloadsAreWhereTheManifestSays) {

@@ -4,68 +4,14 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <map>
 
 #include "core/base/address.hpp"
-#include "core/manifest/bundle.hpp"
 #include "core/manifest/manifest.hpp"
+#include "tools/penstock/checker.hpp"
 #include "tools/penstock/payload.hpp"
 #include "tools/penstock/values.hpp"
 
 namespace penstock::tool {
-namespace fs = std::filesystem;
-namespace {
-
-std::string said_at(const Position& at) {
-  return fmt::format("line {}", at.line);
-}
-
-std::string label(const DomainSpec& domain) {
-  return domain.name ? fmt::format("domain \"{}\"", domain.name->value) : "a domain";
-}
-
-/// One pass over a configuration; the order of the checks is the order of the file.
-class Checker {
- public:
-  Checker(const Config& config, const CheckOptions& options, Diagnostics& out, Plan& plan)
-      : config_(config), options_(options), out_(out), plan_(plan) {}
-
-  void run();
-
- private:
-  void check_name(const DomainSpec& domain);
-  void check_cpus(const DomainSpec& domain, PlannedDomain& planned);
-  void check_memory(const DomainSpec& domain, PlannedDomain& planned);
-  void check_base(const DomainSpec& domain, const Located<std::uint64_t>& base);
-  void check_payloads(const DomainSpec& domain, PlannedDomain& planned);
-  std::uint64_t check_kernel(const Located<std::string>& kernel, const fs::path& path);
-  void check_cmdline(const DomainSpec& domain, PlannedDomain& planned);
-  void check_iommu(const DomainSpec& domain);
-  void check_devices(const DomainSpec& domain, PlannedDomain& planned);
-  void check_device(const DomainSpec& domain, const DeviceSpec& device, PlannedDomain& planned);
-  void check_on_board(const DeviceSpec& device, const BoardDevice& on_board);
-  void check_capabilities(const DeviceSpec& device);
-  void place_devices(const DomainSpec& domain, PlannedDomain& planned);
-  void check_total();
-
-  struct Place {
-    Position at;
-    std::uint64_t base;
-    std::uint64_t size;
-    std::string owner;
-  };
-
-  const Config& config_;
-  const CheckOptions& options_;
-  Diagnostics& out_;
-  Plan& plan_;
-  std::map<std::string, Position> names_;
-  std::map<std::uint64_t, std::pair<Position, std::string>> cpus_;
-  std::map<std::uint16_t, std::pair<Position, std::string>> devices_;
-  std::vector<Place> places_;
-  std::uint64_t payload_bytes_ = 0;
-  std::size_t capabilities_ = 0;
-};
 
 void Checker::run() {
   if (config_.domains.size() > manifest::kMaxDomains) {
@@ -86,10 +32,66 @@ void Checker::run() {
     check_payloads(domain, planned);
     check_cmdline(domain, planned);
     check_iommu(domain);
+    check_roles(domain, planned);
     check_devices(domain, planned);
     plan_.domains.push_back(std::move(planned));
   }
+  check_hidden();
   check_total();
+}
+
+/// One domain of a kind: `known` remembers the first.
+void Checker::check_single(const Located<bool>& role, std::string_view name,
+                           std::optional<Position>& known) {
+  if (!role.value) return;
+  if (known) {
+    out_.error(role.at, fmt::format("two domains are to be the {} domain", name),
+               fmt::format("the other one is at {}; leave it out here", said_at(*known)));
+  } else {
+    known = role.at;
+  }
+}
+
+void Checker::check_roles(const DomainSpec& domain, PlannedDomain& planned) {
+  check_single(domain.control, "control", control_);
+  check_single(domain.hardware, "hardware", hardware_);
+  planned.control = domain.control.value;
+  planned.hardware = domain.hardware.value;
+  if (domain.slots.value > manifest::kMaxSlots) {
+    out_.error(domain.slots.at, fmt::format("{} has {} slots", label(domain), domain.slots.value),
+               fmt::format("write 0 to {}", manifest::kMaxSlots));
+    return;
+  }
+  planned.slots = static_cast<unsigned>(domain.slots.value);
+  if (plan_.board.bridge != "none") return;
+  for (const auto& [wanted, at] : {std::pair(planned.slots != 0, domain.slots.at),
+                                   std::pair(planned.hardware, domain.hardware.at)}) {
+    if (wanted) out_.error(at, "the board has no PCI host bridge that Penstock can drive");
+  }
+}
+
+void Checker::check_hidden() {
+  if (config_.hidden.size() > manifest::kMaxHidden) {
+    out_.error(config_.hidden[manifest::kMaxHidden].at,
+               fmt::format("more than {} devices are hidden", manifest::kMaxHidden));
+    return;
+  }
+  std::map<std::uint16_t, Position> known;
+  for (const auto& [host, at] : config_.hidden) {
+    const auto given = devices_.find(host.value());
+    if (given != devices_.end()) {
+      out_.error(
+          at, fmt::format("device {} is hidden and given away", format_bdf(host)),
+          fmt::format("{} has it, at {}", given->second.second, said_at(given->second.first)));
+    } else if (const auto [other, is_new] = known.insert({host.value(), at}); !is_new) {
+      out_.error(at, fmt::format("device {} is hidden twice", format_bdf(host)),
+                 "take one of them out");
+    } else if (plan_.board.find(host) == nullptr) {
+      out_.warning(at, fmt::format("the board's description has no device {}", format_bdf(host)),
+                   "it is hidden if it is there");
+    }
+    plan_.hidden.push_back(host);
+  }
 }
 
 void Checker::check_name(const DomainSpec& domain) {
@@ -202,7 +204,8 @@ void Checker::check_base(const DomainSpec& domain, const Located<std::uint64_t>&
   places_.push_back({base.at, base.value, bytes, label(domain)});
 }
 
-std::uint64_t Checker::check_kernel(const Located<std::string>& kernel, const fs::path& path) {
+std::uint64_t Checker::check_kernel(const Located<std::string>& kernel,
+                                    const std::filesystem::path& path) {
   const Result<Bytes> image = read_kernel(path);
   if (image) return image->size();
   const Code code = image.error().code;
@@ -228,7 +231,8 @@ void Checker::check_payloads(const DomainSpec& domain, PlannedDomain& planned) {
   if (domain.initrd) {
     planned.initrd = (config_.folder / domain.initrd->value).lexically_normal();
     std::error_code missing;
-    const std::uintmax_t size = options_.payloads ? fs::file_size(planned.initrd, missing) : 1;
+    const std::uintmax_t size =
+        options_.payloads ? std::filesystem::file_size(planned.initrd, missing) : 1;
     if (missing || size == 0) {
       out_.error(domain.initrd->at,
                  fmt::format("the initrd {} {}", planned.initrd.string(),
@@ -259,169 +263,6 @@ void Checker::check_cmdline(const DomainSpec& domain, PlannedDomain& planned) {
   }
 }
 
-void Checker::check_capabilities(const DeviceSpec& device) {
-  for (const CapabilitySpec& capability : device.capabilities) {
-    if (++capabilities_ == manifest::kMaxExtraCapabilities + 1) {
-      out_.error(capability.at, fmt::format("there are more than {} extra capabilities",
-                                            manifest::kMaxExtraCapabilities));
-    }
-    const std::uint64_t limit = capability.extended ? 0xffff : 0xff;
-    if (capability.id == 0 || capability.id > limit) {
-      out_.error(capability.at, fmt::format("{:#x} is no capability ID", capability.id),
-                 fmt::format("write 1 to {:#x}", limit));
-    }
-    const std::uint64_t space = capability.extended ? 4096 - 256 : 256 - 64;
-    if (capability.length < 4 || capability.length % 4 != 0 || capability.length > space) {
-      out_.error(capability.at, fmt::format("a capability cannot have {} bytes", capability.length),
-                 fmt::format("write a multiple of 4 from 4 to {}", space));
-    }
-    if (capability.registers.size() > manifest::kMaxCapabilityRegisters) {
-      out_.error(capability.at, fmt::format("a capability has more than {} registers of its own",
-                                            manifest::kMaxCapabilityRegisters));
-    }
-    for (const RegisterSpec& r : capability.registers) {
-      const std::uint64_t header = capability.extended ? 0xffff'ffff : 0xffff;
-      if (r.offset % 4 != 0 || r.offset >= capability.length) {
-        out_.error(r.at, fmt::format("there is no register at {}", r.offset),
-                   "write a multiple of 4 below the capability's length");
-      } else if (r.write > 0xffff'ffff || (r.w1c & ~r.write) != 0 ||
-                 (r.offset == 0 && (r.write & header) != 0)) {
-        out_.error(r.at, "impossible masks",
-                   "\"write\" has up to 32 bits, \"w1c\" lies within it, and a capability's header "
-                   "is read-only");
-      }
-    }
-  }
-}
-
-void Checker::check_on_board(const DeviceSpec& device, const BoardDevice& on_board) {
-  const SecurityStatement security = state_security(plan_.board, on_board);
-  const std::string who = format_bdf(*on_board.bdf);
-  if (needs_no_isolation(plan_.board, on_board) && !device.accept_no_isolation) {
-    std::string why;
-    for (const std::string& e : security.exposed) {
-      if (e.find("no reset") == std::string::npos) why += (why.empty() ? "" : "; ") + e;
-    }
-    out_.error(device.host->at, fmt::format("{} cannot be isolated: {}", who, why),
-               "take it out, or write accept = [\"no-isolation\"] for it and live with that");
-  }
-  if (needs_no_reset(on_board) && !device.accept_no_reset) {
-    out_.error(
-        device.host->at,
-        fmt::format("{} has no reset: its next owner would find it as the last one left it", who),
-        "take it out, or write accept = [\"no-reset\"] for it and live with that");
-  }
-}
-
-void Checker::check_device(const DomainSpec& domain, const DeviceSpec& device,
-                           PlannedDomain& planned) {
-  check_capabilities(device);
-  if (!device.host) return;
-  const auto& [host, at] = *device.host;
-  const auto [other, is_new] = devices_.insert({host.value(), {at, label(domain)}});
-  if (!is_new) {
-    out_.error(at, fmt::format("device {} is given twice", format_bdf(host)),
-               fmt::format("{} has it already, at {}", other->second.second,
-                           said_at(other->second.first)));
-    return;
-  }
-  const BoardDevice* on_board = plan_.board.find(host);
-  if (on_board == nullptr) {
-    std::string there;
-    for (const BoardDevice& d : plan_.board.devices) {
-      if (!d.bdf) continue;
-      there += fmt::format("{}{} ({})", there.empty() ? "" : ", ", format_bdf(*d.bdf), d.name);
-    }
-    out_.error(at, fmt::format("the board has no device {}", format_bdf(host)),
-               there.empty() ? "its description names no device" : fmt::format("it has {}", there));
-    return;
-  }
-  if (plan_.board.bridge == "none") {
-    out_.error(at, "the board has no PCI host bridge that Penstock can drive");
-    return;
-  }
-  check_on_board(device, *on_board);
-  const SecurityStatement security = state_security(plan_.board, *on_board, domain.iommu.value);
-  planned.devices.push_back({host, device.guest ? device.guest->value : GuestBdf(), on_board->name,
-                             on_board->driver, device.accept_no_reset, device.accept_no_isolation,
-                             device.capabilities, security});
-}
-
-void Checker::check_iommu(const DomainSpec& domain) {
-  if (domain.iommu.value == "none") return;
-  const Position& at = domain.iommu.at;
-  if (domain.devices.empty()) {
-    out_.error(at, fmt::format("{} has an iommu but no device behind it", label(domain)),
-               "leave iommu out, or give the domain a device");
-  }
-  if (plan_.board.iommu != "smmuv3") {
-    out_.error(at, fmt::format("{} cannot have an iommu: the board has no SMMUv3", label(domain)),
-               "write iommu = \"none\"; accepting \"no-isolation\" does not stand in for it");
-  } else if (plan_.board.iommu_stages < 2) {
-    out_.error(
-        at,
-        fmt::format("{} cannot have an iommu: the board's SMMUv3 translates in one stage, and "
-                    "that one is Penstock's",
-                    label(domain)),
-        "write iommu = \"none\", or iommu_stages = 2 in the board's description if it can do both");
-  }
-}
-
-void Checker::check_devices(const DomainSpec& domain, PlannedDomain& planned) {
-  if (domain.devices.size() > manifest::kMaxDevicesPerDomain) {
-    out_.error(
-        domain.devices[manifest::kMaxDevicesPerDomain].at,
-        fmt::format("{} has more than {} devices", label(domain), manifest::kMaxDevicesPerDomain));
-    return;
-  }
-  std::map<std::uint16_t, Position> guests;
-  for (const DeviceSpec& device : domain.devices) {
-    check_device(domain, device, planned);
-    if (!device.guest) continue;
-    const auto [other, is_new] = guests.insert({device.guest->value.value(), device.guest->at});
-    if (!is_new) {
-      out_.error(
-          device.guest->at,
-          fmt::format("{} has two devices at {}", label(domain), format_bdf(device.guest->value)),
-          fmt::format("the other one is at {}; leave \"guest\" out to get the next free slot",
-                      said_at(other->second)));
-    }
-  }
-  for (const DeviceSpec& device : domain.devices) {
-    if (!device.guest || device.guest->value.function() == 0) continue;
-    const GuestBdf first(0, device.guest->value.device(), 0);
-    if (!guests.contains(first.value())) {
-      out_.error(
-          device.guest->at,
-          fmt::format("nothing is at {}: a guest looks for function 0 first", format_bdf(first)),
-          fmt::format("write guest = \"{}\"", format_bdf(first)));
-    }
-  }
-  place_devices(domain, planned);
-}
-
-/// Devices without a place get the lowest slots that are free, in the order of the file.
-void Checker::place_devices(const DomainSpec& domain, PlannedDomain& planned) {
-  std::array<bool, 32> used{};
-  used[0] = true;  // the virtual host bridge
-  for (const DeviceSpec& device : domain.devices) {
-    if (device.guest) used[device.guest->value.device()] = true;
-  }
-  for (PlannedDevice& device : planned.devices) {
-    if (device.guest != GuestBdf()) continue;
-    const auto* free = std::find(used.begin(), used.end(), false);
-    if (free == used.end()) {
-      out_.error(domain.devices.back().at,
-                 fmt::format("{} has more devices than its bus has free slots; give some of them a "
-                             "`guest` address with another function number, like \"00:01.1\"",
-                             label(domain)));
-      return;
-    }
-    device.guest = GuestBdf(0, static_cast<unsigned>(free - used.begin()), 0);
-    used[device.guest.device()] = true;
-  }
-}
-
 void Checker::check_total() {
   std::uint64_t wanted = kHypervisorMemory + payload_bytes_;
   for (const PlannedDomain& domain : plan_.domains) {
@@ -440,8 +281,6 @@ void Checker::check_total() {
                     format_size(align_up(wanted - plan_.board.memory, manifest::kMemoryGranule))));
   }
 }
-
-}  // namespace
 
 std::optional<Plan> check(const Config& config, const BoardDescription& board,
                           const CheckOptions& options, Diagnostics& out) {
@@ -473,7 +312,7 @@ std::optional<Plan> check(const std::string& file, const CheckOptions& options, 
   const bool named_by_option = !options.board.empty();
   if (!named_by_option && !config->board) return {};
   const std::string name = named_by_option ? options.board : config->board->value;
-  const fs::path base = named_by_option ? fs::path() : config->folder;
+  const std::filesystem::path base = named_by_option ? std::filesystem::path() : config->folder;
   const auto path = find_board(name, base, options.board_folders);
   if (!path) {
     const auto known = known_boards(options.board_folders);

@@ -25,7 +25,10 @@ struct SecurityStatement {
   std::string isolation;  // from its neighbours on the bus
   std::vector<std::string>
       exposed;  // what the configuration accepted, each a whole clause; empty: nothing
-  std::vector<std::string> risks;  // from the board description
+  std::vector<std::string> risks;        // everything else that it has, in words
+  std::vector<std::string> named_risks;  // all, by the names of docs/SUPPORT.md
+  std::string support;                   // the level claimed, as docs/SUPPORT.md names it
+  std::string because;                   // what kind of device it is, and why it gets no better
 };
 
 struct PlannedDevice {
@@ -35,6 +38,8 @@ struct PlannedDevice {
   std::string driver;
   bool accept_no_reset = false;
   bool accept_no_isolation = false;
+  bool scratch = false;
+  std::vector<Located<manifest::DeniedCapability>> denied;
   std::vector<CapabilitySpec> capabilities;
   SecurityStatement security;
 };
@@ -51,6 +56,9 @@ struct PlannedDomain {
   std::string on_reboot;
   std::string on_crash;
   std::string iommu = "none";
+  bool control = false;
+  bool hardware = false;
+  unsigned slots = 0;
   std::vector<PlannedDevice> devices;
 
   /// What keeps its devices where they belong, when an IOMMU of its own has a part in it; else
@@ -62,6 +70,7 @@ struct PlannedDomain {
 struct Plan {
   BoardDescription board;  // with the configuration's own CPUs, memory and devices
   std::vector<PlannedDomain> domains;
+  std::vector<HostBdf> hidden;
 };
 
 struct CheckOptions {
@@ -81,6 +90,9 @@ struct CheckOptions {
 [[nodiscard]] SecurityStatement state_security(const BoardDescription& board,
                                                const BoardDevice& device,
                                                const std::string& guest_iommu = "none");
+/// The statement's lines in a report: `whose` names the device and its owner.
+[[nodiscard]] std::string security_lines(const SecurityStatement& security,
+                                         const std::string& whose);
 /// "no-reset" and "no-isolation", as far as the device needs them on this board.
 [[nodiscard]] bool needs_no_reset(const BoardDevice& device);
 [[nodiscard]] bool needs_no_isolation(const BoardDescription& board, const BoardDevice& device);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "tools/penstock/capability_names.hpp"
 #include "tools/penstock/values.hpp"
 
 namespace penstock::tool {
@@ -44,6 +45,22 @@ void read_accept(const TableReader& reader, DeviceSpec& device, Diagnostics& out
   }
 }
 
+void read_denied(const TableReader& reader, DeviceSpec& device, Diagnostics& out) {
+  for (const auto& word : reader.texts("deny")) {
+    if (const auto capability = parse_capability(word.value)) {
+      device.denied.push_back(Located{*capability, word.at});
+      continue;
+    }
+    std::vector<std::string> names;
+    for (const KnownCapability& known : known_capabilities()) names.emplace_back(known.name);
+    const std::string near = nearest(word.value, names);
+    out.error(word.at, fmt::format("\"{}\" is no capability", word.value),
+              near.empty() ? "write a name such as \"msi-x\", an ID such as \"0x11\", or "
+                             "\"ext 0x1\" for one of the extended list"
+                           : fmt::format("did you mean \"{}\"?", near));
+  }
+}
+
 DeviceSpec read_device(const TableReader& reader, Diagnostics& out) {
   DeviceSpec device;
   device.at = reader.at();
@@ -57,14 +74,22 @@ DeviceSpec read_device(const TableReader& reader, Diagnostics& out) {
   }
   if (const auto guest = reader.text("guest")) {
     const auto bdf = parse_guest_bdf(guest->value);
-    if (bdf && bdf->bus() == 0 && bdf->device() != 0) {
+    const bool on_bus0 = bdf && bdf->bus() == 0 && bdf->device() != 0;
+    const bool in_slot = bdf && bdf->bus() != 0 && bdf->bus() <= manifest::kMaxSlots &&
+                         bdf->device() == 0 && bdf->function() == 0;
+    if (on_bus0 || in_slot) {
       device.guest = Located{*bdf, guest->at};
     } else {
-      out.error(guest->at, fmt::format("\"{}\" is no place in the domain's bus", guest->value),
-                "write \"00:01.0\" to \"00:1f.7\", or leave it out; 00:00 is the host bridge");
+      out.error(guest->at, fmt::format("\"{}\" is no place in the domain's topology", guest->value),
+                "write \"00:01.0\" to \"00:1f.7\", or \"01:00.0\" to \"0f:00.0\" for a slot, or "
+                "leave it out; 00:00 is the host bridge");
     }
   }
   read_accept(reader, device, out);
+  if (const auto kind = reader.choice("quarantine", {"abort", "scratch"})) {
+    device.scratch = kind->value == "scratch";
+  }
+  read_denied(reader, device, out);
   for (const TableReader& capability : reader.tables("capabilities")) {
     device.capabilities.push_back(read_capability(capability));
   }
@@ -89,6 +114,9 @@ DomainSpec read_domain(const TableReader& reader, Diagnostics& out) {
     domain.on_crash = after->value;
   }
   if (const auto kind = reader.choice("iommu", {"none", "smmuv3"})) domain.iommu = *kind;
+  if (const auto control = reader.flag("control")) domain.control = *control;
+  if (const auto hardware = reader.flag("hardware")) domain.hardware = *hardware;
+  if (const auto slots = reader.number("slots")) domain.slots = *slots;
   for (const TableReader& device : reader.tables("device")) {
     domain.devices.push_back(read_device(device, out));
   }
@@ -122,6 +150,14 @@ std::optional<Config> read_config(const std::string& file, Diagnostics& out) {
   config.board = reader.text("board");
   for (const TableReader& domain : reader.tables("domain")) {
     config.domains.push_back(read_domain(domain, out));
+  }
+  for (const auto& word : reader.texts("hidden")) {
+    if (const auto bdf = parse_host_bdf(word.value)) {
+      config.hidden.push_back(Located{*bdf, word.at});
+    } else {
+      out.error(word.at, fmt::format("\"{}\" is no PCI address on segment 0", word.value),
+                "write it like \"0000:01:00.0\", as lspci -D prints it");
+    }
   }
   if (const auto run = reader.table("run")) config.run = read_run(*run, out);
   return config;

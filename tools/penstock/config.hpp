@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/base/ids.hpp"
+#include "core/manifest/manifest.hpp"
 #include "tools/penstock/board.hpp"
 #include "tools/penstock/diagnostics.hpp"
 #include "tools/penstock/toml_reader.hpp"
@@ -39,6 +40,8 @@ struct DeviceSpec {
       guest;  // after check() always there when the configuration is valid
   bool accept_no_reset = false;
   bool accept_no_isolation = false;
+  bool scratch = false;  // its quarantine
+  std::vector<Located<manifest::DeniedCapability>> denied;
   std::vector<CapabilitySpec> capabilities;
 };
 
@@ -55,6 +58,9 @@ struct DomainSpec {
   std::string on_reboot = "restart";
   std::string on_crash = "stop";
   Located<std::string> iommu{"none", {}};
+  Located<bool> control{false, {}};
+  Located<bool> hardware{false, {}};
+  Located<std::uint64_t> slots{0, {}};
   std::vector<DeviceSpec> devices;
 };
 
@@ -72,6 +78,7 @@ struct Config {
   std::filesystem::path folder;  // relative paths start here
   std::optional<Located<std::string>> board;
   std::vector<DomainSpec> domains;
+  std::vector<Located<HostBdf>> hidden;
   RunSpec run;
 };
 

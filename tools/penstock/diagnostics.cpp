@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <tuple>
 #include <utility>
 
@@ -42,6 +43,19 @@ std::string to_text(const Diagnostics& diagnostics) {
   std::string text;
   for (const Diagnostic& d : sorted) text += to_text(d);
   return text;
+}
+
+nlohmann::json to_json(const Diagnostics& diagnostics, Diagnostic::Severity severity) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const Diagnostic& d : diagnostics.all()) {
+    if (d.severity != severity) continue;
+    list.push_back({{"file", d.at.file},
+                    {"line", d.at.line},
+                    {"column", d.at.column},
+                    {"message", d.message},
+                    {"hint", d.hint}});
+  }
+  return list;
 }
 
 }  // namespace penstock::tool

@@ -1,6 +1,7 @@
 // Everything that is wrong with a configuration, collected, so that one run tells all of it.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -36,5 +37,7 @@ class Diagnostics {
 [[nodiscard]] std::string to_text(const Diagnostic& diagnostic);
 /// All of them, in the order of files, lines and columns.
 [[nodiscard]] std::string to_text(const Diagnostics& diagnostics);
+/// Those of one severity, [{file, line, column, message, hint}].
+[[nodiscard]] nlohmann::json to_json(const Diagnostics& diagnostics, Diagnostic::Severity severity);
 
 }  // namespace penstock::tool

@@ -45,19 +45,6 @@ struct Options {
   bool dry_run = false;
 };
 
-json to_json(const Diagnostics& diagnostics, Diagnostic::Severity severity) {
-  json list = json::array();
-  for (const Diagnostic& d : diagnostics.all()) {
-    if (d.severity != severity) continue;
-    list.push_back({{"file", d.at.file},
-                    {"line", d.at.line},
-                    {"column", d.at.column},
-                    {"message", d.message},
-                    {"hint", d.hint}});
-  }
-  return list;
-}
-
 json to_json(const BundleSizes& sizes) {
   return {{"image", sizes.image},
           {"manifest", sizes.manifest},

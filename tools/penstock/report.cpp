@@ -52,6 +52,7 @@ void RunReport::event(std::string_view name, const nlohmann::json& body) {
   if (name == "memory") penstock_.update(body);
   if (name == "blocked") blocked_.push_back(body);
   if (name == "audit") take_audit(body);
+  if (name == "statement") statements_.push_back(body);
   if (name == "device") merge_device(body);
   if (name == "domain") merge_domain(body);
   if (name == "end") {
@@ -101,10 +102,18 @@ void RunReport::merge_device(const nlohmann::json& body) {
 }
 
 nlohmann::json RunReport::finish(bool ok, const std::string& why, double seconds) const {
-  return {
-      {"board", board_},       {"ok", ok},          {"why", why},          {"penstock", penstock_},
-      {"domains", domains_},   {"exits", exits_},   {"blocked", blocked_}, {"audits", audits_},
-      {"messages", messages_}, {"events", events_}, {"seconds", seconds}};
+  return {{"board", board_},
+          {"ok", ok},
+          {"why", why},
+          {"penstock", penstock_},
+          {"domains", domains_},
+          {"exits", exits_},
+          {"blocked", blocked_},
+          {"audits", audits_},
+          {"messages", messages_},
+          {"events", events_},
+          {"statements", statements_},
+          {"seconds", seconds}};
 }
 
 std::string to_text(const nlohmann::json& value) {

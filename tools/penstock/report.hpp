@@ -14,6 +14,7 @@ namespace penstock::tool {
 ///   blocked {"device", "domain", "target", "evidence"}   -> blocked[]
 ///   device  {"domain", "bdf", "interrupts", ...}         -> domains[].devices[]
 ///   domain  {"name", "state", ...}                       -> domains[]
+///   statement {"device", "support", "risks": [], ...}    -> statements[] (core/pci/statement.hpp)
 ///   audit   {"ok", "streams", "violations": [], ...}     -> audits[]
 ///   end     {}                                           -> the hypervisor has switched the board
 ///   off
@@ -48,6 +49,7 @@ class RunReport {
   nlohmann::json blocked_ = nlohmann::json::array();
   nlohmann::json events_ = nlohmann::json::array();
   nlohmann::json audits_ = nlohmann::json::array();
+  nlohmann::json statements_ = nlohmann::json::array();
   std::optional<std::string> violation_;
   nlohmann::json messages_ = nlohmann::json::array();  // warnings and errors of the hypervisor
   bool ended_ = false;

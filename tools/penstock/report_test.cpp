@@ -26,6 +26,7 @@ TEST(Report, CollectsEvents) {
   report.line("penstock",
               "@ device {\"domain\":\"net\",\"bdf\":\"0000:02:00.0\",\"interrupts\":1}");
   report.line("penstock", "@ domain {\"name\":\"store\",\"state\":\"off\"}");
+  report.line("penstock", "@ statement {\"device\":\"0000:01:00.0\",\"support\":\"untested\"}");
   EXPECT_FALSE(report.ended());
   report.line("penstock", "@ end {}");
   EXPECT_TRUE(report.ended());
@@ -41,7 +42,8 @@ TEST(Report, CollectsEvents) {
   EXPECT_EQ(j["domains"][0]["state"], "off");
   EXPECT_EQ(j["domains"][1]["state"], "unknown");
   EXPECT_EQ(j["domains"][1]["devices"][0]["bdf"], "0000:02:00.0");
-  EXPECT_EQ(j["events"].size(), 7U);
+  EXPECT_EQ(j["statements"][0]["support"], "untested");
+  EXPECT_EQ(j["events"].size(), 8U);
   EXPECT_EQ(j["seconds"], 1.5);
 }
 

@@ -14,6 +14,7 @@ namespace {
 constexpr std::array kConfigKeys = std::to_array<Key>({
   {"", "board", Type::kText, true, "The board: a name in `boards/`, or the path of a board description"},
   {"", "domain", Type::kTables, true, "One virtual machine each, 1 to 8"},
+  {"", "hidden", Type::kTexts, false, "Functions of the board that nobody gets and nobody is told of, `0000:03:00.0`, up to 32"},
   {"", "run", Type::kTable, false, "What `penstock run` gives to QEMU; the hypervisor never sees it"},
 
   {"domain", "name", Type::kText, true, "1 to 31 letters, digits, `-` and `_`, a letter first; names the console and the log"},
@@ -27,11 +28,16 @@ constexpr std::array kConfigKeys = std::to_array<Key>({
   {"domain", "on_reboot", Type::kText, false, "`restart` (default) or `stop`: what a reboot by the guest does"},
   {"domain", "on_crash", Type::kText, false, "`stop` (default) or `restart`: what the hypervisor does after it had to stop the domain"},
   {"domain", "iommu", Type::kText, false, "`none` (default) or `smmuv3`: the IOMMU that the guest sees, to isolate its own devices from each other with its stock driver"},
+  {"domain", "control", Type::kFlag, false, "It gets the control interface, which `penstockctl` uses; one domain at most, `false` by default"},
+  {"domain", "hardware", Type::kFlag, false, "It gets every device that is given to no domain, is not hidden and needs no risk accepted, and full access to the configuration space of all its devices but for what Penstock protects; one domain at most, `false` by default"},
+  {"domain", "slots", Type::kNumber, false, "Root ports with a hot-plug slot each, for devices that come and go, 0 (default) to 15"},
   {"domain", "device", Type::kTables, false, "One physical PCI function each, up to 32"},
 
   {"domain.device", "host", Type::kText, true, "Where the function is on the board, `0000:01:00.0`"},
-  {"domain.device", "guest", Type::kText, false, "Where the domain sees it, `00:01.0` to `00:1f.7`; by default the next free slot"},
+  {"domain.device", "guest", Type::kText, false, "Where the domain sees it: `00:01.0` to `00:1f.7` (to `00:0f.7` where it has slots), or `01:00.0` to `0f:00.0` for slot 1 to 15; by default the next free slot, or place on bus 0 where the domain has no slots"},
   {"domain.device", "accept", Type::kTexts, false, "Risks taken for this device by name: `no-reset` (it changes owner without a reset), `no-isolation` (no IOMMU, a shared isolation group, or a doorbell that checks no sender)"},
+  {"domain.device", "quarantine", Type::kText, false, "What its accesses meet while it is nobody's: `abort` (default), or `scratch`, a page of its own, for devices that hang on aborts"},
+  {"domain.device", "deny", Type::kTexts, false, "Capabilities that it does not show, whoever allows them: names such as `msi-x`, IDs such as `0x11`, or `ext 0x1` of the extended list; up to 8, and 32 in the whole configuration"},
   {"domain.device", "capabilities", Type::kTables, false, "Capabilities to show beyond the built-in allow-list; up to 16 in the whole configuration"},
 
   {"domain.device.capabilities", "id", Type::kNumber, true, "Capability ID"},
@@ -39,7 +45,7 @@ constexpr std::array kConfigKeys = std::to_array<Key>({
   {"domain.device.capabilities", "length", Type::kNumber, true, "Bytes with the header, a multiple of 4"},
   {"domain.device.capabilities", "registers", Type::kTables, false, "Registers that are more than a read-only copy, up to 4"},
 
-  {"domain.device.capabilities.registers", "offset", Type::kNumber, true, "Bytes from the capability's start, a multiple of 4"},
+  {"domain.device.capabilities.registers", "offset", Type::kNumber, true, "Bytes from the capability's start, a multiple of 4 from 4 on"},
   {"domain.device.capabilities.registers", "live", Type::kFlag, false, "Read from the device each time; `false` by default: from a copy made at assignment"},
   {"domain.device.capabilities.registers", "write", Type::kNumber, false, "Mask of bits that the guest may write; 0 by default"},
   {"domain.device.capabilities.registers", "w1c", Type::kNumber, false, "Mask of bits, out of `write`, that a written 1 clears; 0 by default"},
@@ -72,9 +78,10 @@ constexpr std::array kBoardKeys = std::to_array<Key>({
   {"device", "bdf", Type::kText, false, "Where it is, `0000:01:00.0`, once buses are numbered; without it the device cannot be assigned"},
   {"device", "name", Type::kText, false, "For people"},
   {"device", "driver", Type::kText, false, "The Linux driver that a guest uses for it"},
+  {"device", "class", Type::kText, false, "Class code, six hexadecimal digits such as `010802`; what is claimed for a device depends on it"},
   {"device", "reset", Type::kText, false, "`flr`, `pm`, `bus` or `none` (default): the best reset that affects nobody else"},
   {"device", "isolation", Type::kText, false, "`acs` (behind a port with ACS, alone), `integrated` (a root complex function, alone) or `shared` (default)"},
-  {"device", "risks", Type::kTexts, false, "What else an owner should know; printed by `check`"},
+  {"device", "risks", Type::kTexts, false, "What else an owner should know, printed by `check`: names of risks from SUPPORT.md such as `sr-iov`, or whole clauses"},
   {"device", "qemu", Type::kText, false, "QEMU's `-device`"},
   {"device", "backend", Type::kText, false, "Name of the back end that it needs"},
   {"device", "default_backend", Type::kText, false, "The back end when a configuration names none"},

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tools/penstock/capability_names.hpp"
 #include "tools/penstock/test_files.hpp"
 
 namespace penstock::tool {
@@ -17,6 +18,15 @@ TEST(Schema, DocumentationHasEveryKeyAndNoOther) {
                                "\n## Board description\n\n" + render_keys(board_keys());
   EXPECT_TRUE(doc.ends_with(rendered))
       << "put the output of `penstock keys` at the end of docs/configuration.md";
+}
+
+// Covers: S3.17
+TEST(Schema, DocumentationNamesEveryCapability) {
+  const std::string doc =
+      test::text_of(std::filesystem::path(PENSTOCK_SOURCE_DIR) / "docs/configuration.md");
+  for (const KnownCapability& known : known_capabilities()) {
+    EXPECT_THAT(doc, ::testing::HasSubstr("`" + std::string(known.name) + "`"));
+  }
 }
 
 // Covers: S2.13 S2.28

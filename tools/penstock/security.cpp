@@ -1,15 +1,86 @@
 // What a board can and cannot keep a device from, said plainly (invariant "insecure is spelled
-// out").
+// out"): the hypervisor's own tables, asked with what the board's description says.
+#include <fmt/format.h>
+
+#include "core/pci/statement.hpp"
 #include "tools/penstock/check.hpp"
 
 namespace penstock::tool {
+namespace {
+
+using pci::Acceptance;
+using pci::Risk;
+using pci::RiskRow;
+using pci::Risks;
+
+constexpr std::uint32_t kTeachingClass = 0x00ff;
+
+const RiskRow* named(const std::string& name) {
+  for (const RiskRow& row : pci::risk_table()) {
+    if (row.name == name) return &row;
+  }
+  return nullptr;
+}
+
+Risks risks_of(const BoardDescription& board, const BoardDevice& device) {
+  Risks risks;
+  risks.add(Risk::kNoIommu, board.iommu == "none");
+  risks.add(Risk::kUncheckedMessages, board.msi != "its");
+  risks.add(Risk::kNoReset, device.reset == Reset::kNone);
+  risks.add(Risk::kWeakReset, device.reset == Reset::kPowerManagement);
+  risks.add(Risk::kSharedGroup, device.isolation == Isolation::kShared);
+  risks.add(Risk::kFirmware, device.class_code && *device.class_code >> 8 != kTeachingClass);
+  for (const std::string& name : device.risks) {
+    if (const RiskRow* row = named(name)) risks.add(row->risk);
+  }
+  return risks;
+}
+
+std::string words_of(std::string_view text) {
+  return std::string(text);
+}
+
+std::string reset_words(Reset reset) {
+  switch (reset) {
+    case Reset::kFunctionLevel: return "function level reset";
+    case Reset::kPowerManagement: return "power-management reset (D3hot to D0)";
+    case Reset::kBus: return "secondary bus reset";
+    case Reset::kNone: break;
+  }
+  return "INSECURE: none";
+}
+
+std::string isolation_words(Isolation isolation) {
+  switch (isolation) {
+    case Isolation::kAcs: return "alone behind a port with ACS";
+    case Isolation::kIntegrated: return "root complex function, alone";
+    case Isolation::kShared: break;
+  }
+  return "INSECURE: shares its group";
+}
+
+void claim(const BoardDevice& device, Risks risks, SecurityStatement& s) {
+  const pci::Kind& kind = pci::kind_of(device.class_code.value_or(0));
+  const pci::Support level = pci::level_of(kind, risks);
+  s.support = pci::name_of(level);
+  s.because = fmt::format("{}: {}", kind.name, kind.why);
+  std::string at_fault;
+  risks.for_each([&](const RiskRow& row) {
+    if (row.at_most == level && level != kind.at_most) {
+      at_fault += fmt::format("{}{}", at_fault.empty() ? "" : ", ", row.name);
+    }
+  });
+  if (!at_fault.empty()) s.because = fmt::format("{}: {}", kind.name, at_fault);
+}
+
+}  // namespace
 
 bool needs_no_reset(const BoardDevice& device) {
   return device.reset == Reset::kNone;
 }
 
 bool needs_no_isolation(const BoardDescription& board, const BoardDevice& device) {
-  return board.iommu == "none" || board.msi != "its" || device.isolation == Isolation::kShared;
+  return pci::refusal_of(risks_of(board, device), {.no_reset = true}).has_value();
 }
 
 std::string PlannedDomain::isolation() const {
@@ -28,7 +99,6 @@ SecurityStatement state_security(const BoardDescription& board, const BoardDevic
     s.dma = "stage 2 of the SMMUv3: only its domain's memory";
   } else {
     s.dma = "INSECURE: no IOMMU";
-    s.exposed.emplace_back("it can read and write all memory, the hypervisor's too: no IOMMU");
   }
   if (board.msi == "its") {
     s.messages = nested ? "the ITS checks the DeviceID; the address is the guest's IOVA, bounded "
@@ -36,31 +106,35 @@ SecurityStatement state_security(const BoardDescription& board, const BoardDevic
                         : "the ITS checks the DeviceID";
   } else if (board.msi == "gicv2m") {
     s.messages = "INSECURE: the doorbell checks no sender";
-    s.exposed.emplace_back("it can raise every other device's interrupts: GICv2m checks no sender");
   } else {
     s.messages = "INSECURE: no message interrupts that are checked";
-    s.exposed.emplace_back("its interrupts are checked by nobody: the board has no ITS");
   }
-  switch (device.reset) {
-    case Reset::kFunctionLevel: s.reset = "function level reset"; break;
-    case Reset::kPowerManagement: s.reset = "power-management reset (D3hot to D0)"; break;
-    case Reset::kBus: s.reset = "secondary bus reset"; break;
-    case Reset::kNone:
-      s.reset = "INSECURE: none";
-      s.exposed.emplace_back("its next owner finds it as the last one left it: it has no reset");
-      break;
+  s.reset = reset_words(device.reset);
+  s.isolation = isolation_words(device.isolation);
+  const Risks risks = risks_of(board, device);
+  risks.for_each([&](const RiskRow& row) {
+    s.named_risks.push_back(words_of(row.name));
+    if (row.acceptance == Acceptance::kNone) {
+      s.risks.push_back(fmt::format("{}; {}", row.meaning, row.guard));
+    } else {
+      s.exposed.push_back(words_of(row.meaning));
+    }
+  });
+  for (const std::string& risk : device.risks) {
+    if (named(risk) == nullptr) s.risks.push_back(risk);
   }
-  switch (device.isolation) {
-    case Isolation::kAcs: s.isolation = "alone behind a port with ACS"; break;
-    case Isolation::kIntegrated: s.isolation = "root complex function, alone"; break;
-    case Isolation::kShared:
-      s.isolation = "INSECURE: shares its group";
-      s.exposed.emplace_back(
-          "its neighbours on the bus and it can reach each other without passing the IOMMU");
-      break;
-  }
-  s.risks = device.risks;
+  claim(device, risks, s);
   return s;
+}
+
+std::string security_lines(const SecurityStatement& security, const std::string& whose) {
+  std::string text =
+      fmt::format("support {}: {} ({})\n", whose, security.support, security.because);
+  for (const std::string& e : security.exposed) {
+    text += fmt::format("INSECURE {}: {}; accepted by the configuration\n", whose, e);
+  }
+  for (const std::string& risk : security.risks) text += fmt::format("note {}: {}\n", whose, risk);
+  return text;
 }
 
 }  // namespace penstock::tool
