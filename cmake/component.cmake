@@ -49,7 +49,7 @@ function(penstock_component name)
     target_include_directories(${lib} INTERFACE ${PROJECT_SOURCE_DIR})
     target_link_libraries(${lib} INTERFACE ${C_DEPS})
   endif()
-  if(PENSTOCK_TARGET)
+  if(PENSTOCK_TARGET OR PENSTOCK_CTL)
     return()
   endif()
 

@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # Building: one function per CMake preset. Sourced.
 
+# shellcheck source=tools/setup/ctl.sh
+. "$ROOT/tools/setup/ctl.sh"
+
 JOBS=$(nproc)
 export CCACHE_BASEDIR=$ROOT
 PYTHON=/usr/bin/python3 # Debian's own, the one that Debian's pytest belongs to
@@ -12,7 +15,8 @@ configure() { # PRESET: CMake's own step, where there is none yet or the presets
   if command -v ccache >/dev/null; then
     launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
   fi
-  cmake --preset "$preset" "${launcher[@]}" -DPENSTOCK_LIBFDT="$PAYLOAD/libfdt"
+  cmake --preset "$preset" "${launcher[@]}" -DPENSTOCK_LIBFDT="$PAYLOAD/libfdt" \
+    -DPENSTOCK_ZLIB="$PAYLOAD/zlib"
   set_stamp "configure-$preset" "$inputs"
 }
 
@@ -25,11 +29,13 @@ compile() { # PRESET [CMAKE ARGUMENTS]
 
 build_host() { step build-host "building the library, the simulator, the tool and the unit tests" compile host; }
 build_target() { step build-target "building the hypervisor image" compile target; }
+build_ctl() { setup_ctl; step build-ctl "building penstockctl for arm64" compile ctl; }
 build_fuzz() { step build-fuzz "building the fuzz targets" compile fuzz --target fuzzers; }
 build_bench() { step build-bench "building the benchmarks and the tool, optimised" compile bench; }
 
 run_build() {
   build_host
   build_target
-  say "built: build/target/penstock.bin ($(stat -c %s "$BUILD/target/penstock.bin") bytes), build/host/tools/penstock/penstock"
+  build_ctl
+  say "built: build/target/penstock.bin ($(stat -c %s "$BUILD/target/penstock.bin") bytes), build/host/tools/penstock/penstock, build/ctl/penstockctl"
 }

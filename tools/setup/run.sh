@@ -6,12 +6,14 @@ RESULTS=$BUILD/results
 run_demo() {
   build_host
   build_target
+  build_ctl
   "$PYTHON" tests/target/demo.py "$@" 9>&-
 }
 
 run_bench() {
   build_host
   build_target
+  build_ctl
   build_bench
   setup_headers
   "$PYTHON" tests/bench/bench.py "$@" 9>&-
@@ -97,6 +99,7 @@ run_tests() {
   mkdir -p "$RESULTS"
   build_host
   build_target
+  build_ctl
   build_fuzz
   attempt unit "unit tests" unit_tests
   fuzz_each 2000 60
@@ -118,6 +121,7 @@ run_check() {
   fi
   # The image is looked at too, so that it has to be there.
   build_target
+  build_ctl
   attempt format "formatting (clang-format)" "$PYTHON" tools/check/format.py
   attempt dependencies "dependency directions and headers" "$PYTHON" tools/check/dependencies.py
   attempt requirements "requirement rows and hazards against tests" "$PYTHON" tools/check/requirements.py

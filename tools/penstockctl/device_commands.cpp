@@ -1,0 +1,107 @@
+// A device's owner: attach, detach, reset, hide, unhide.
+#include <fmt/format.h>
+
+#include "tools/penstock/values.hpp"
+#include "tools/penstockctl/commands.hpp"
+#include "tools/penstockctl/render.hpp"
+
+namespace penstock::ctl {
+namespace {
+
+using control::DeviceArgument;
+using control::DeviceRecord;
+using control::DeviceState;
+using control::Opcode;
+namespace argument = control::device_argument;
+
+std::uint32_t accept_flag(const std::string& word) {
+  if (word == "no-reset") return argument::kAcceptNoReset;
+  // The configuration's word for it is the second.
+  if (word == "insecure" || word == "no-isolation") return argument::kAcceptInsecure;
+  throw Failure(Exit::kUsage, fmt::format("--accept: there is no \"{}\"; write no-reset, insecure "
+                                          "or both with a comma",
+                                          word));
+}
+
+std::uint16_t guest_place(const std::string& text) {
+  if (text.empty()) return control::kNoBdf;
+  const auto bdf = tool::parse_guest_bdf(text);
+  if (!bdf) {
+    throw Failure(Exit::kUsage,
+                  fmt::format("--guest: \"{}\" is no PCI address; write it like 01:00.0", text));
+  }
+  return bdf->value();
+}
+
+nlohmann::json facts_of(const DeviceRecord& device) {
+  return {{"device", board_address(device)}, {"state", name_of(device.state)}};
+}
+
+/// What became of it; a device that did not survive its reset is a failure however well the rest
+/// went.
+void report_device(const Session& session, const DeviceRecord& device) {
+  if (device.state == DeviceState::kBroken) {
+    throw Failure(Exit::kFailed,
+                  fmt::format("{} did not come back from its reset: it stays quarantined",
+                              board_address(device)),
+                  control::Result::kFailed);
+  }
+  say(session, fmt::format("{}: {}", board_address(device), name_of(device.state)),
+      facts_of(device));
+}
+
+}  // namespace
+
+void attach(const Session& session, const AttachOptions& options) {
+  Client& client = session.client;
+  DeviceArgument request{};
+  request.guest = guest_place(options.guest);
+  for (const std::string& word : options.accept) request.flags |= accept_flag(word);
+  const DeviceRecord device = find_device(client, options.device);
+  const control::DomainRecord domain = find_domain(client, options.domain);
+  request.bdf = device.bdf;
+  request.domain = domain.domain;
+  const control::AttachResult result = client.attach(request);
+  const std::string place = guest_address(result.guest);
+  say(session, fmt::format("{}: {}'s, as {}", board_address(device), label(domain), place),
+      {{"device", board_address(device)},
+       {"domain", domain.domain},
+       {"name", name_of(domain)},
+       {"guest", place}});
+}
+
+void detach(const Session& session, const std::string& address, bool force, bool wait) {
+  Client& client = session.client;
+  DeviceRecord device = find_device(client, address);
+  DeviceArgument request{};
+  request.bdf = device.bdf;
+  request.flags = force ? argument::kForce : 0;
+  // Without force, one that its guest was asked for already only needs to be waited for.
+  if (force || device.state != DeviceState::kDetaching) {
+    client.change_device(Opcode::kDetach, request);
+  }
+  const control::DomainHandle owner = device.domain;
+  const auto look = [&] {
+    device = find_device(client, address);
+    return device.domain != owner ||
+           (device.state != DeviceState::kDetaching && device.state != DeviceState::kAssigned);
+  };
+  if (wait) {
+    client.wait_for(fmt::format("{}'s guest to let go of it{}", board_address(device),
+                                force ? "" : "; --force does not ask the guest"),
+                    look);
+  } else {
+    look();
+  }
+  report_device(session, device);
+}
+
+void change_device(const Session& session, Opcode what, const std::string& address) {
+  Client& client = session.client;
+  DeviceArgument request{};
+  request.bdf = find_device(client, address).bdf;
+  client.change_device(what, request);
+  report_device(session, find_device(client, address));
+}
+
+}  // namespace penstock::ctl
