@@ -57,7 +57,7 @@ assign::AuditedDomain describe(Partition& partition) {
   out.ram_bytes = domain.ram_bytes();
   out.doorbell_page = vm::kGuestDoorbellPage;
   out.vcpus = partition.vcpu_count();
-  if (domain.devices().empty()) return out;  // it has no DMA tables
+  if (domain.dma_doorbell_table().root().value() == 0) return out;  // it has no DMA tables
   const assign::Owner& owner = domain.devices().owner();
   out.dma = {table_at(domain, owner.dma.root), owner.dma.vmid};
   out.with_doorbell = {table_at(domain, owner.dma_with_doorbell.root),
@@ -67,7 +67,7 @@ assign::AuditedDomain describe(Partition& partition) {
 }
 
 /// What is neither a domain's nor the ITS's.
-void check_machine(Machine& m, assign::AuditReport& report) {
+void check_machine(Machine& m, assign::AuditReport& report) REQUIRES(m.life) {
   for (unsigned i = 0; i < m.cpu_count; ++i) {
     const arch::Cpu& cpu = m.cpus[i];
     if (!cpu.online.load(std::memory_order_acquire)) continue;
@@ -77,19 +77,21 @@ void check_machine(Machine& m, assign::AuditReport& report) {
     }
   }
   if (m.pool.bad_returns() != 0) report.violation("a page of the pool was given back twice");
-  for (unsigned i = 0; i < m.partition_count; ++i) {
-    if (m.partitions[i]->domain().quota().bad_returns() == 0) continue;
+  for (Partition* partition : m.partitions) {
+    if (partition == nullptr || partition->domain().quota().bad_returns() == 0) continue;
     report.violation("a page of a domain's quota was given back twice");
   }
 }
 
 }  // namespace
 
-void Machine::report_audit() {
+void Machine::audit(TextWriter& json) {
   const Forbidden ranges = forbidden(*this);
   StaticVector<assign::AuditedDomain, kMaxDomains> domains;
-  for (unsigned i = 0; i < partition_count; ++i) {
-    (void)domains.push_back(describe(*partitions[i]));  // as many as there are partitions
+  const LockGuard guard(life);
+  for (Partition* partition : partitions) {
+    if (partition != nullptr)
+      (void)domains.push_back(describe(*partition));  // as many as there can be
   }
   assign::Hardware hw = hardware();
   if (!has_smmu) hw.smmu = nullptr;
@@ -97,8 +99,12 @@ void Machine::report_audit() {
   assign::AuditReport report;
   assign::audit({hw, {domains.begin(), domains.size()}, {ranges.begin(), ranges.size()}}, report);
   check_machine(*this, report);
-  Text<assign::AuditReport::kJsonBytes> json;
   report.write_json(json);
+}
+
+void Machine::report_audit() {
+  Text<assign::AuditReport::kJsonBytes> json;
+  audit(json);
   console.event("audit", json.view());
 }
 

@@ -47,7 +47,8 @@ void announce(Machine& m, const pci::FunctionInfo& info) {
 std::uint64_t housekeeping_affinity(const Machine& m) {
   for (unsigned i = 0; i < m.cpu_count; ++i) {
     const arch::Cpu& cpu = m.cpus[i];
-    if (cpu.vcpu == nullptr && cpu.online.load(std::memory_order_acquire)) return cpu.affinity;
+    if (cpu.assigned.load() == nullptr && cpu.online.load(std::memory_order_acquire))
+      return cpu.affinity;
   }
   return arch::own_affinity();
 }

@@ -14,6 +14,8 @@ constexpr char kAuditCommand = 'a';
   auto& cpu = *static_cast<arch::Cpu*>(argument);
   for (;;) {
     arch::take_pending_interrupts();
+    cpu.vcpu = cpu.assigned.load(std::memory_order_acquire);
+    cpu.adopted.store(cpu.vcpu, std::memory_order_release);
     if (cpu.vcpu != nullptr) cpu.vcpu->partition->poll_idle(*cpu.vcpu);
     arch::wait_for_interrupt();
   }
@@ -25,11 +27,13 @@ void console_input(Machine& machine) {
       machine.input_command = false;
       if (c == kAuditCommand) machine.report_audit();
       const auto index = static_cast<unsigned>(c - '0');
-      if (index < machine.manifest.domains.size()) machine.input_focus = index;
+      if (index < machine.partitions.size()) machine.input_focus = index;
     } else if (c == kEscape) {
       machine.input_command = true;
-    } else if (Partition* partition = machine.by_manifest_index(machine.input_focus)) {
-      partition->domain().type(static_cast<char>(c));
+    } else {
+      const LockGuard guard(machine.life);
+      Partition* partition = machine.partitions[machine.input_focus];
+      if (partition != nullptr) partition->domain().type(static_cast<char>(c));
     }
   }
 }
@@ -91,20 +95,8 @@ void Machine::drop_private_interrupts(arch::Cpu& cpu) {
   frame.write32(kSgiFrame + 0x380, kTimers);
 }
 
-std::span<const std::uint8_t> Machine::payload(const manifest::Blob& blob) const {
-  if (blob.size == 0 || !fits(blob.offset, blob.size, bundle.size())) return {};
-  return bundle.subspan(blob.offset, blob.size);
-}
-
-Partition* Machine::by_manifest_index(unsigned index) {
-  for (unsigned i = 0; i < partition_count; ++i) {
-    if (&partitions[i]->config() == manifest.domains.begin() + index) return partitions[i];
-  }
-  return nullptr;
-}
-
 assign::Hardware Machine::hardware() {
-  return {&smmu, &its, &lpis, &routes, &clock, &console};
+  return {&smmu, &its, &lpis, &routes, &clock, &console, &virtual_functions};
 }
 
 void Machine::stop(std::string_view why) {

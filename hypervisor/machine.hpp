@@ -20,6 +20,7 @@
 #include "core/pci/ecam.hpp"
 #include "core/pci/enumerate.hpp"
 #include "core/pci/id_map.hpp"
+#include "core/pci/statement.hpp"
 #include "hypervisor/arch/aarch64/cpu.hpp"
 #include "hypervisor/arch/aarch64/stage1.hpp"
 #include "hypervisor/boot_memory.hpp"
@@ -28,6 +29,7 @@
 #include "hypervisor/platform/psci.hpp"
 #include "hypervisor/ports/hw_memory.hpp"
 #include "hypervisor/ports/hw_mmio.hpp"
+#include "hypervisor/virtual_functions.hpp"
 
 namespace penstock {
 
@@ -47,6 +49,8 @@ struct DeviceObjects {
   std::array<std::array<vpci::ExtraRegister, manifest::kMaxCapabilityRegisters>,
              manifest::kMaxExtraCapabilities>
       extra_registers;
+  StaticVector<vpci::CapabilityName, manifest::kMaxDenied> denied;
+  pci::Statement statement;  // as of the boot, or of when the function came
   assign::Device device;
 };
 
@@ -62,7 +66,8 @@ struct Machine {
   manifest::Manifest manifest;
   std::span<const std::uint8_t> bundle;
 
-  mem::RamMap free_ram;  // boot only
+  mem::RamMap free_ram;         // the boot's, then of the control domain's request under way
+  std::uint64_t ram_bytes = 0;  // that domains can have, all together
   Hpa pool_base;
   mem::PagePool pool;  // the hypervisor's own; each domain has a quota taken from it at boot
   arch::Stage1 stage1;
@@ -87,12 +92,17 @@ struct Machine {
   assign::LpiRoutes routes;
   msi::LpiAllocator lpis;
   std::array<assign::Device*, kMaxDevices> devices{};
+  std::array<DeviceObjects*, kMaxDevices> device_objects{};  // that they are part of
   unsigned device_count = 0;
+  VirtualFunctions virtual_functions;
   assign::FaultCounts unowned_faults;
-  std::array<Partition*, kMaxDomains> partitions{};
-  unsigned partition_count = 0;
+  /// Held around every look at another domain than one's own, and while domains come and go: those
+  /// that are listed stay while it is held. Rank: before every other lock.
+  SpinLock life;
+  std::array<Partition*, kMaxDomains> partitions{};  // by DomainId; null: there is none
+  std::array<unsigned, kMaxDomains> generations{};   // how many domains have had this DomainId
   std::atomic<unsigned> domains_alive{0};
-  unsigned input_focus = 0;    // domain, by its number in the manifest, that gets typed characters
+  unsigned input_focus = 0;    // domain, by its DomainId, that gets typed characters
   bool input_command = false;  // Ctrl-T was typed: the next character chooses
 
   /// Waits for work on this CPU; the stack starts afresh.
@@ -103,16 +113,12 @@ struct Machine {
   void board_interrupt(arch::Cpu& cpu, std::uint32_t intid);
   /// Forgets this CPU's private interrupts that belonged to a world which is gone.
   void drop_private_interrupts(arch::Cpu& cpu);
-  /// Bytes of a payload of the bundle; empty when the domain has none of that kind.
-  [[nodiscard]] std::span<const std::uint8_t> payload(const manifest::Blob& blob) const;
   /// One domain has ended for good; the last one switches the board off.
   void domain_ended();
 
   /// The reason why this machine will run nothing; switches the board off.
   [[noreturn]] void stop(std::string_view why);
   [[nodiscard]] assign::Hardware hardware();
-  /// The domain with this number in the manifest; null when it was left out.
-  [[nodiscard]] Partition* by_manifest_index(unsigned index);
 
   // report.cpp: machine-readable lines for `penstock run`, each about one event, rate-limited where
   // a guest causes them
@@ -123,6 +129,7 @@ struct Machine {
   // audit.cpp: compares the hardware's state with the configuration and tells the result. This CPU
   // holds no lock; guests may run; waits where a device is being reset.
   void report_audit();
+  void audit(TextWriter& json) EXCLUDES(life);
 };
 
 /// The one machine. Valid from the first line of penstock_boot() on.

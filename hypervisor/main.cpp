@@ -78,6 +78,7 @@ void start_machine(Machine& m, Hpa image, Hpa tree) {
   m.image.tree = tree;
   m.image.tree_bytes = m.board.tree_bytes;
   require(m, lay_out_memory(m.board, m.image, m.memory, m.free_ram, m.pool, m.pool_base), "memory");
+  m.ram_bytes = m.free_ram.free_bytes();
   require(m, build_address_space(m.board, m.pool, m.stage1), "address space");
   m.stage1.activate();
 }

@@ -1,27 +1,120 @@
 #include "hypervisor/partition.hpp"
 
 #include "core/vm/psci.hpp"
+#include "hypervisor/arch/aarch64/traps.hpp"
 #include "hypervisor/arch/aarch64/world.hpp"
 #include "hypervisor/machine.hpp"
 
 namespace penstock {
 
-void Partition::init(Machine& machine, const manifest::DomainConfig& config, vm::Domain& domain) {
+namespace {
+
+/// Of RAM that is scrubbed before this CPU looks at its interrupts.
+constexpr std::uint64_t kScrubSlice = 2 * kMiB;
+
+std::span<const std::uint8_t> part_of(std::span<const std::uint8_t> bundle,
+                                      const manifest::Blob& blob) {
+  if (blob.size == 0 || !fits(blob.offset, blob.size, bundle.size())) return {};
+  return bundle.subspan(blob.offset, blob.size);
+}
+
+}  // namespace
+
+void Partition::init(Machine& machine, const manifest::DomainConfig& config,
+                     std::span<const std::uint8_t> payloads, vm::Domain& domain) {
   machine_ = &machine;
   config_ = &config;
+  payloads_ = payloads;
   domain_ = &domain;
   for (const CpuIndex cpu : config.cpus) {
     Vcpu& vcpu = vcpus_[vcpu_count_];
     vcpu.index = VcpuIndex(static_cast<std::uint8_t>(vcpu_count_++));
     vcpu.partition = this;
     vcpu.cpu = &machine.cpus[cpu.value()];
-    vcpu.cpu->vcpu = &vcpu;
+    vcpu.cpu->assigned.store(&vcpu, std::memory_order_release);  // its idle loop takes it over
   }
 }
 
-void Partition::start() {
+Status Partition::start() {
+  State off = State::kOff;
+  if (doomed_.load() || !state_.compare_exchange_strong(off, State::kEnding)) {
+    return fail(Code::kBadState, static_cast<std::uint64_t>(state()));
+  }
+  if (!has_devices_) {
+    const Status given = domain_->take_devices();
+    if (!given) {
+      state_.store(State::kOff);
+      if (doomed_.load()) destroy();
+      return given;
+    }
+    has_devices_ = true;
+  }
+  crashed_ = false;
+  machine_->domains_alive.fetch_add(1, std::memory_order_acq_rel);
+  for (unsigned i = 0; i < vcpu_count_; ++i) {
+    vcpus_[i].power.store(Vcpu::Power::kOff, std::memory_order_relaxed);
+    vcpus_[i].fresh = true;
+  }
+  stop_.store(Stop::kPowerOff, std::memory_order_release);
   state_.store(State::kLoading, std::memory_order_release);  // pairs with poll_idle()
   kick(VcpuIndex(0));
+  return {};
+}
+
+Status Partition::pause() {
+  State expected = State::kRunning;
+  if (!state_.compare_exchange_strong(expected, State::kPaused)) {
+    return fail(Code::kBadState, static_cast<std::uint64_t>(expected));
+  }
+  kick_all();
+  return {};
+}
+
+Status Partition::unpause() {
+  State expected = State::kPaused;
+  if (!state_.compare_exchange_strong(expected, State::kRunning)) {
+    return fail(Code::kBadState, static_cast<std::uint64_t>(expected));
+  }
+  kick_all();
+  return {};
+}
+
+Status Partition::press_power_button() {
+  if (state() != State::kRunning) {
+    return fail(Code::kBadState, static_cast<std::uint64_t>(state()));
+  }
+  domain_->press_power_button();
+  return {};
+}
+
+std::uint64_t Partition::exits_of(std::size_t reason) const {
+  std::uint64_t sum = 0;
+  for (unsigned i = 0; i < vcpu_count_; ++i) sum += vcpus_[i].exits.of(reason);
+  return sum;
+}
+
+// Whoever moves the state to or from a place where nobody would look at doomed_ again looks at it
+// afterwards, and this looks at the state after setting it: one of the two sees the other (all
+// sequentially consistent).
+void Partition::destroy() {
+  doomed_.store(true);
+  request_stop(Stop::kPowerOff, "is destroyed");
+  State off = State::kOff;
+  if (state_.compare_exchange_strong(off, State::kDying)) kick(VcpuIndex(0));
+}
+
+void Partition::bury() {
+  std::byte* ram = machine_->memory.map(domain_->ram(), domain_->ram_bytes());
+  for (std::uint64_t at = 0; at < domain_->ram_bytes(); at += kScrubSlice) {
+    __builtin_memset(ram + at, 0, kScrubSlice);
+    arch::take_pending_interrupts();
+  }
+  machine_->memory.make_observable(domain_->ram(), domain_->ram_bytes());
+  state_.store(State::kDead);
+}
+
+void Partition::kick_all() {
+  for (unsigned i = 0; i < vcpu_count_; ++i) kick(vcpus_[i].index);
 }
 
 void Partition::kick(VcpuIndex vcpu) {
@@ -32,8 +125,9 @@ void Partition::kick(VcpuIndex vcpu) {
 
 void Partition::request_stop(Stop stop, std::string_view why) {
   State expected = State::kRunning;
-  if (!state_.compare_exchange_strong(expected, State::kStopping, std::memory_order_acq_rel)) {
-    return;
+  if (!state_.compare_exchange_strong(expected, State::kStopping)) {
+    expected = State::kPaused;
+    if (!state_.compare_exchange_strong(expected, State::kStopping)) return;
   }
   stop_.store(stop, std::memory_order_release);
   // A guest that does nothing but restart is told of a few times, then ever more rarely (H14).
@@ -44,7 +138,7 @@ void Partition::request_stop(Stop stop, std::string_view why) {
   if (told)
     machine_->console.line(stop == Stop::kCrash ? port::Severity::kError : port::Severity::kInfo,
                            line.view());
-  for (unsigned i = 0; i < vcpu_count_; ++i) kick(vcpus_[i].index);
+  kick_all();
 }
 
 Status Partition::load() {
@@ -56,33 +150,35 @@ Status Partition::load() {
         machine_->clock.now_ns() << 16 | source() << 8 | (restarts_ & 0xff);
     randomness = chacha20_block(*machine_->board.rng_seed, stream, 0);
   }
-  return domain_->load_images(machine_->payload(config_->kernel),
-                              machine_->payload(config_->initrd), config_->cmdline_view(),
+  return domain_->load_images(part_of(payloads_, config_->kernel),
+                              part_of(payloads_, config_->initrd), config_->cmdline_view(),
                               randomness);
 }
 
 void Partition::poll_idle(Vcpu& vcpu) {
   const State state = state_.load(std::memory_order_acquire);
-  if (state == State::kLoading && vcpu.index == VcpuIndex(0)) {
-    const Status loaded = load();
-    if (!loaded) {
-      Text<200> line;
-      line.text(name()).text(": not started: ").text(describe(loaded.error().code));
-      machine_->console.line(port::Severity::kError, line.view());
-      domain_->stop();
-      machine_->report_domain(*this, "off");
-      state_.store(State::kOff, std::memory_order_release);
-      machine_->domain_ended();
-      return;
-    }
-    vcpu.entry = domain_->entry().value();
-    vcpu.context = vm::kGuestRam.value();  // x0: the device tree lies at the start of RAM
-    running_.fetch_add(1, std::memory_order_acq_rel);
-    vcpu.power.store(Vcpu::Power::kOnPending, std::memory_order_release);
-    state_.store(State::kRunning, std::memory_order_release);
+  if (vcpu.index == VcpuIndex(0)) {
+    if (state == State::kDying) return bury();
+    if (state == State::kLoading) load_and_run(vcpu);
   }
   // Also while the domain stops: run() then leaves at once and is no longer counted.
   if (vcpu.power.load(std::memory_order_acquire) == Vcpu::Power::kOnPending) run(vcpu);
+}
+
+void Partition::load_and_run(Vcpu& vcpu) {
+  const Status loaded = load();
+  if (!loaded) {
+    Text<200> line;
+    line.text(name()).text(": not started: ").text(describe(loaded.error().code));
+    machine_->console.line(port::Severity::kError, line.view());
+    return go_off("off");
+  }
+  vcpu.entry = domain_->entry().value();
+  vcpu.context = vm::kGuestRam.value();  // x0: the device tree lies at the start of RAM
+  running_.fetch_add(1, std::memory_order_acq_rel);
+  vcpu.power.store(Vcpu::Power::kOnPending, std::memory_order_release);
+  state_.store(State::kRunning);
+  if (doomed_.load()) destroy();
 }
 
 void Partition::run(Vcpu& vcpu) {
@@ -95,6 +191,17 @@ void Partition::run(Vcpu& vcpu) {
   arch::GuestFrame frame{};
   frame.x[0] = vcpu.context;
   arch::enter_guest(&frame, reinterpret_cast<void*>(vcpu.cpu->stack_top));
+}
+
+void Partition::hold_or_leave(Vcpu& vcpu) {
+  while (state_.load(std::memory_order_acquire) == State::kPaused) {
+    arch::take_pending_interrupts();
+    if (state_.load(std::memory_order_acquire) == State::kPaused) arch::wait_for_interrupt();
+  }
+  if (state_.load(std::memory_order_acquire) != State::kRunning) leave(vcpu);
+  if (domain_->gic().needs_delivery(vcpu.index)) {
+    domain_->gic().deliver(vcpu.index, vcpu.list_registers);
+  }
 }
 
 void Partition::leave(Vcpu& vcpu) {
@@ -118,10 +225,12 @@ void Partition::leave(Vcpu& vcpu) {
 void Partition::finish_stop(Vcpu& vcpu) {
   const Stop stop = stop_.load(std::memory_order_acquire);
   domain_->stop();
+  has_devices_ = false;
+  crashed_ = stop == Stop::kCrash;
   const manifest::AfterStop after = stop == Stop::kReset   ? config_->on_reboot
                                     : stop == Stop::kCrash ? config_->on_crash
                                                            : manifest::AfterStop::kStop;
-  if (after == manifest::AfterStop::kRestart) {
+  if (after == manifest::AfterStop::kRestart && !doomed_.load()) {
     ++restarts_;
     for (unsigned i = 0; i < vcpu_count_; ++i) {
       vcpus_[i].power.store(Vcpu::Power::kOff, std::memory_order_relaxed);
@@ -130,6 +239,7 @@ void Partition::finish_stop(Vcpu& vcpu) {
     stop_.store(Stop::kPowerOff, std::memory_order_release);
     const Status again = domain_->take_devices();
     if (again) {
+      has_devices_ = true;
       state_.store(State::kLoading, std::memory_order_release);
       if (vcpu.index != VcpuIndex(0)) kick(VcpuIndex(0));
       return;
@@ -138,8 +248,16 @@ void Partition::finish_stop(Vcpu& vcpu) {
     line.text(name()).text(": cannot be restarted: ").text(describe(again.error().code));
     machine_->console.line(port::Severity::kError, line.view());
   }
-  machine_->report_domain(*this, stop == Stop::kCrash ? "crashed" : "off");
-  state_.store(State::kOff, std::memory_order_release);
+  go_off(stop == Stop::kCrash ? "crashed" : "off");
+}
+
+/// Its CPUs have nothing more to do for it.
+void Partition::go_off(std::string_view state) {
+  if (has_devices_) domain_->stop();
+  has_devices_ = false;
+  machine_->report_domain(*this, state);
+  state_.store(State::kOff);
+  if (doomed_.load()) destroy();
   machine_->domain_ended();
 }
 

@@ -28,15 +28,11 @@ assign::Device* device_of(Machine& m, StreamId stream) {
   return nullptr;
 }
 
-/// Name of the domain that the device was placed in; "none" for a device that no domain names.
-std::string_view owner_name(Machine& m, const assign::Device* device) {
-  for (unsigned i = 0; device != nullptr && i < m.partition_count; ++i) {
-    const assign::DeviceSet& devices = m.partitions[i]->domain().devices();
-    for (std::size_t k = 0; k < devices.size(); ++k) {
-      if (&devices.device(k) == device) return m.partitions[i]->name();
-    }
-  }
-  return "none";
+/// Name of the domain that the device was placed in; "none" for a device that no domain has.
+std::string_view owner_name(Machine& m, const assign::Device* device) REQUIRES(m.life) {
+  if (device == nullptr || device->domain >= m.partitions.size()) return "none";
+  const Partition* owner = m.partitions[device->domain];
+  return owner != nullptr ? owner->name() : "none";
 }
 
 /// A device that faults this often in a second does nothing useful any more and keeps the CPU that
@@ -44,7 +40,7 @@ std::string_view owner_name(Machine& m, const assign::Device* device) {
 /// until it is handed over again (invariant 7).
 constexpr std::uint64_t kFaultsPerSecond = 4096;
 
-void cut_off_if_flooding(Machine& m, assign::Device& device) {
+void cut_off_if_flooding(Machine& m, assign::Device& device) REQUIRES(m.life) {
   assign::FaultCounts& faults = device.faults;
   const std::uint64_t now = m.clock.now_ns();
   if (now - faults.window_start_ns > 1'000'000'000) {
@@ -77,13 +73,14 @@ bool count_fault(assign::FaultCounts& counts, const iommu::Fault& fault) {
 }
 
 /// What a guest's own stage 1 stops is the guest's business.
-bool told_to_guest(Machine& m, const assign::Device& device, const iommu::Fault& fault) {
-  if (device.domain >= m.partition_count) return false;
+bool told_to_guest(Machine& m, const assign::Device& device, const iommu::Fault& fault)
+    REQUIRES(m.life) {
+  if (device.domain >= m.partitions.size() || m.partitions[device.domain] == nullptr) return false;
   viommu::VirtualIommu* iommu = m.partitions[device.domain]->domain().iommu();
   return iommu != nullptr && assign::tell_guest(*iommu, device, fault);
 }
 
-void report_fault(Machine& m, const iommu::Fault& fault) {
+void report_fault(Machine& m, const iommu::Fault& fault) REQUIRES(m.life) {
   assign::Device* device = device_of(m, fault.stream);
   if (device != nullptr) {
     cut_off_if_flooding(m, *device);
@@ -140,11 +137,7 @@ void Machine::report_domain(Partition& partition, std::string_view state) {
   Text<480> exits;
   exits.text("{\"domain\":\"").text(partition.name()).ch('"');
   for (std::size_t reason = 0; reason < vm::kExitNames.size(); ++reason) {
-    std::uint64_t sum = 0;
-    for (unsigned i = 0; i < partition.vcpu_count(); ++i) {
-      sum += partition.vcpu(i).exits.of(reason);
-    }
-    exits.text(",\"").text(vm::kExitNames[reason]).text("\":").dec(sum);
+    exits.text(",\"").text(vm::kExitNames[reason]).text("\":").dec(partition.exits_of(reason));
   }
   console.event("exits", exits.ch('}').view());
   const assign::DeviceSet& owned = partition.domain().devices();
@@ -155,6 +148,7 @@ void Machine::report_domain(Partition& partition, std::string_view state) {
 
 void Machine::report_faults() {
   std::array<iommu::Fault, kFaultsPerInterrupt> faults{};
+  const LockGuard guard(life);
   const unsigned count = smmu.take_events(faults);
   for (unsigned i = 0; i < count; ++i) report_fault(*this, faults[i]);
   // The SMMU interrupts when its queue stops being empty, not per event: come again for the rest
@@ -166,6 +160,7 @@ void Machine::report_faults() {
 }
 
 void Machine::report_stray(HostLpi lpi, const assign::Route& route) {
+  const LockGuard guard(life);
   assign::Device& device = *devices[route.device];
   if (!worth_a_line(++device.strays)) return;
   Text<240> json;

@@ -1,5 +1,6 @@
 // Audit: stage-2 tables.
 #include "core/assign/audit_parts.hpp"
+#include "core/assign/built_in.hpp"
 
 namespace penstock::assign::audit_parts {
 namespace {
@@ -101,6 +102,7 @@ class CpuTableAudit final : public TableAudit {
         for (const vpci::PageRange& range : device->view.mappable(bar)) wanted += range.size;
       }
     }
+    if (const auto shared = shared_memory()) wanted += shared->size;
     if (wanted == bars_) return;
     Line line;
     line.text(domain_.name).text(": CPU table has ").hex(bars_).text(" bytes of BARs, not ");
@@ -108,7 +110,18 @@ class CpuTableAudit final : public TableAudit {
   }
 
  private:
+  [[nodiscard]] std::optional<Stage2Mapping> shared_memory() const {
+    const BuiltIn* built_in = domain_.devices->built_in();
+    return built_in == nullptr ? std::nullopt : built_in->shared();
+  }
   bool other(const Stage2Mapping& leaf) override {
+    if (const auto shared = shared_memory();
+        shared && leaf.gpa >= shared->gpa &&
+        fits(leaf.gpa - shared->gpa, leaf.size, shared->size)) {
+      bars_ += leaf.size;
+      judge(leaf, leaf.hpa == shared->hpa + (leaf.gpa - shared->gpa), shared->attributes);
+      return true;
+    }
     for (const Device* device : devices_) {
       if (device->state != DeviceState::kAssigned) continue;
       for (unsigned bar = 0; bar < device->bar_mapped.size(); ++bar) {

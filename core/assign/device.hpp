@@ -10,6 +10,7 @@
 //   kQuarantined  bus mastering off, stream aborts, no routes, no BAR in any table: nobody's,
 //   harmless kAssigned     one domain drives it: stream in the domain's DMA table, BARs where its
 //   guest put them kBroken       quarantined for good: it did not come back from its reset
+//   kAbsent       a virtual function that its physical function has not switched on (sriov.hpp)
 #pragma once
 
 #include <array>
@@ -19,6 +20,7 @@
 #include <string_view>
 
 #include "core/assign/routes.hpp"
+#include "core/assign/sriov.hpp"
 #include "core/base/ids.hpp"
 #include "core/iommu/smmuv3.hpp"
 #include "core/mem/stage2_table.hpp"
@@ -35,7 +37,7 @@
 
 namespace penstock::assign {
 
-enum class DeviceState : std::uint8_t { kQuarantined, kAssigned, kBroken };
+enum class DeviceState : std::uint8_t { kQuarantined, kAssigned, kBroken, kAbsent };
 
 /// What assignment acts on; one per machine.
 struct Hardware {
@@ -45,6 +47,7 @@ struct Hardware {
   LpiRoutes* routes = nullptr;
   port::Clock* clock = nullptr;
   port::Log* log = nullptr;
+  SriovHost* sriov = nullptr;  // absent: no device's VFs are shown
 };
 
 /// The domain's side; outlives its devices' assignment.
@@ -60,6 +63,8 @@ struct Owner {
   // they reach of it is up to the guest's stage 1, and one tag names all that is cached for it.
   viommu::VirtualIommu* iommu = nullptr;
   vmsi::VirtualIts* its = nullptr;
+  vmsi::VirtualGic* gic = nullptr;  // for interrupts of the guest's root ports
+  bool full_access = false;  // the hardware domain: registers that the policy does not know (S3.10)
   std::array<vpci::Window, 2> bar_windows{};
   Gpa doorbell_page;  // where the guest's devices send their messages
   std::array<CpuIndex, vmsi::kMaxVcpus> cpus{};
@@ -72,8 +77,11 @@ struct Placement {
   bool accept_insecure =
       false;  // may share its isolation group with another domain's that accepts it too
   bool multi_function = false;  // other functions of the domain share its device number
-  std::span<const vpci::ExtraCapability>
-      extra{};  // shown beside the policy's own list (S3.34); outlives the device
+  // Shown beside the policy's own list (S3.34), and taken off it (S3.33); both outlive the device's
+  // stay.
+  std::span<const vpci::ExtraCapability> extra{};
+  std::span<const vpci::CapabilityName> denied{};
+  bool scratch = false;  // its quarantine: a page of its own instead of aborts
 };
 
 struct FaultCounts {
@@ -84,6 +92,18 @@ struct FaultCounts {
   std::uint64_t in_window = 0;
 };
 
+/// What a guest asked of its physical function and waits to be done without locks
+/// (DeviceSet::do_work()).
+struct SriovWork {
+  enum class Kind : std::uint8_t { kNone, kEnable, kDisable };
+  Kind kind = Kind::kNone;
+  std::uint16_t count = 0;  // to enable
+  bool then_reset = false;  // the guest reset the function besides
+  bool frozen = false;      // it is on its way out: its guest gets no more of them
+};
+
+inline constexpr unsigned kNobody = 0xff;  // Device::domain: no domain's
+
 struct Device {
   DeviceState state = DeviceState::kQuarantined;
   std::uint8_t index = 0;  // in the machine's table of devices
@@ -93,7 +113,14 @@ struct Device {
   StreamId stream;
   DeviceId device_id;
   Placement placement;
-  unsigned domain = 0;  // that it is meant for, by DomainId
+  // That it is meant for, by DomainId: set by whoever gives devices to domains, forgotten by the
+  // DeviceSet that lets go of it.
+  std::atomic<unsigned> domain{kNobody};
+  bool clean = false;                       // was reset, and nobody has had it since
+  bool detaching = false;                   // its guest was asked to let go
+  const vpci::SriovFacts* sriov = nullptr;  // of a physical function that can have virtual ones
+  SriovWork work;
+  bool hidden = false;  // nobody's until that is taken back
   vpci::VirtualFunction view;
 
   HostLpi first_lpi;  // of `vectors` consecutive ones: event k is LPI first + k

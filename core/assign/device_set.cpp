@@ -6,9 +6,11 @@
 
 namespace penstock::assign {
 
-void DeviceSet::init(const Hardware& hw, const Owner& owner) {
+Status DeviceSet::init(const Hardware& hw, const Owner& owner, unsigned slots) {
   hw_ = hw;
   owner_ = owner;
+  const LockGuard guard(lock_);
+  return slots == 0 ? Status{} : bus_.init_slots(slots);
 }
 
 Status DeviceSet::add(Device& device) {
@@ -17,35 +19,182 @@ Status DeviceSet::add(Device& device) {
   return {};
 }
 
+Status DeviceSet::add_built_in(GuestBdf at, BuiltIn& built_in) {
+  const LockGuard guard(lock_);
+  if (built_in_ != nullptr) return fail(Code::kAlreadyExists, at.value());
+  TRY(bus_.add(at, &built_in.view()));
+  built_in_ = &built_in;
+  built_in_at_ = at;
+  return {};
+}
+
+Status DeviceSet::show(Device& device) {
+  const auto slot = vpci::slot_of(device.placement.guest);
+  if (slot) return bus_.plug(*slot, &device.view);
+  return bus_.add(device.placement.guest, &device.view);
+}
+
+void DeviceSet::conceal(Device& device) {
+  const auto slot = vpci::slot_of(device.placement.guest);
+  if (slot) {
+    (void)bus_.unplug(*slot);
+  } else {
+    (void)bus_.remove(device.placement.guest);
+  }
+}
+
+Status DeviceSet::give(Device& device) {
+  TRY(hand_over(hw_, owner_, device));
+  const Status shown = show(device);
+  if (!shown) (void)take_back(hw_, owner_, device);
+  return shown;
+}
+
+void DeviceSet::take(Device& device) {
+  conceal(device);
+  (void)take_back(hw_, owner_, device);
+}
+
+/// What the guest, or a change of ours, has made the ports say.
+void DeviceSet::settle_ports() {
+  while (const auto event = bus_.take_event()) serve(*event);
+}
+
+void DeviceSet::serve(const vpci::PortEvent& event) {
+  Device* device = by_guest(vpci::card_of(event.slot));
+  if (event.bus_reset && device != nullptr && device->state == DeviceState::kAssigned) {
+    apply(hw_, owner_, *device, device->view.reset());
+    device->work.then_reset = device->work.kind == SriovWork::Kind::kDisable;
+    if (!device->work.then_reset) (void)reset_in_place(hw_, owner_, *device);
+    note_work(*device);
+  }
+  if (event.let_go && device != nullptr) {
+    (void)take_back(hw_, owner_, *device);
+    (void)bus_.unplug(event.slot);
+    forget(*device);
+  }
+  if (event.message) send(event);
+}
+
+/// A port's interrupt: its address is the guest's own business (behind its IOMMU it is an IOVA), so
+/// its virtual ITS alone decides what becomes of the event.
+void DeviceSet::send(const vpci::PortEvent& event) {
+  const GuestDeviceId port(vpci::port_of(event.slot).value());
+  const auto target = owner_.its->resolve(port, GuestEventId(event.data));
+  if (target) owner_.gic->pend_lpi(target->vcpu, target->lpi);
+}
+
+void DeviceSet::forget(Device& device) {
+  for (std::size_t i = 0; i < devices_.size(); ++i) {
+    if (devices_[i] == &device) devices_.erase(i);
+  }
+  device.detaching = false;
+  device.domain.store(kNobody, std::memory_order_release);
+}
+
 Status DeviceSet::assign_all() {
   const LockGuard guard(lock_);
   for (std::size_t i = 0; i < devices_.size(); ++i) {
-    Device& device = *devices_[i];
-    Status given = hand_over(hw_, owner_, device);
-    if (given) {
-      given = bus_.add(device.placement.guest, &device.view);
-      if (!given) (void)take_back(hw_, owner_, device);
-    }
+    const Status given = give(*devices_[i]);
+    if (given) continue;
     // What was not given is not ours to take back: another domain may have it.
-    if (!given) {
-      take_back_first(i);
-      return fail(given.error().code, device.info.bdf.value());
-    }
+    const std::uint16_t failed = devices_[i]->info.bdf.value();
+    take_back_first(i);
+    return fail(given.error().code, failed);
   }
+  bus_.restart();
+  live_ = true;
   return {};
 }
 
 void DeviceSet::take_back_first(std::size_t count) {
-  while (count != 0) {
-    Device& device = *devices_[--count];
-    (void)bus_.remove(device.placement.guest);
-    (void)take_back(hw_, owner_, device);
-  }
+  while (count != 0) take(*devices_[--count]);
 }
 
 void DeviceSet::take_all_back() {
   const LockGuard guard(lock_);
   take_back_first(devices_.size());
+  live_ = false;
+  // A guest that ends has let go of what it was asked for.
+  for (std::size_t i = devices_.size(); i != 0; --i) {
+    if (devices_[i - 1]->detaching) forget(*devices_[i - 1]);
+  }
+  if (built_in_ != nullptr) built_in_->reset();
+}
+
+std::optional<GuestBdf> DeviceSet::free_slot() {
+  const LockGuard guard(lock_);
+  for (unsigned slot = 0; slot < vpci::kMaxSlots; ++slot) {
+    const GuestBdf card = vpci::card_of(slot);
+    if (bus_.slot_state(slot) == vpci::SlotState::kEmpty && by_guest(card) == nullptr) return card;
+  }
+  return std::nullopt;
+}
+
+std::optional<GuestBdf> DeviceSet::free_place(unsigned end) {
+  const LockGuard guard(lock_);
+  for (unsigned number = 1; number < end; ++number) {
+    bool taken = false;
+    for (const Device* device : devices_) {
+      const GuestBdf at = device->placement.guest;
+      taken = taken || (at.bus() == 0 && at.device() == number);
+    }
+    if (!taken) return GuestBdf(0, number, 0);
+  }
+  return std::nullopt;
+}
+
+Status DeviceSet::attach(Device& device) {
+  const LockGuard guard(lock_);
+  if (has(device) || by_guest(device.placement.guest) != nullptr) {
+    return fail(Code::kAlreadyExists, device.placement.guest.value());
+  }
+  TRY(devices_.push_back(&device));
+  if (!live_) return {};
+  const Status given = give(device);
+  if (!given) forget(device);
+  settle_ports();
+  return given;
+}
+
+/// What of a detach can be seen to be impossible before anything is done.
+Status DeviceSet::check_detach(const Device& device, bool force) {
+  if (!has(device)) return fail(Code::kNotFound, device.info.bdf.value());
+  // A guest can only be asked for what stands in a slot.
+  if (!force && live_ && !vpci::slot_of(device.placement.guest)) {
+    return fail(Code::kUnsupported, device.info.bdf.value());
+  }
+  return {};
+}
+
+Status DeviceSet::detach(Device& device, bool force) {
+  if (device.sriov != nullptr && hw_.sriov != nullptr) {
+    {
+      const LockGuard guard(lock_);
+      TRY(check_detach(device, force));
+      device.work.frozen = true;
+    }
+    hw_.sriov->disable(device);
+  }
+  const LockGuard guard(lock_);
+  TRY(check_detach(device, force));
+  if (device.state == DeviceState::kAssigned) device.view.vfs_lost();
+  if (!force && live_) {
+    TRY(bus_.request_removal(*vpci::slot_of(device.placement.guest)));
+    device.detaching = true;
+  } else {
+    if (live_) take(device);
+    forget(device);
+  }
+  settle_ports();
+  return {};
+}
+
+bool DeviceSet::has(const Device& device) {
+  for (const Device* each : devices_) {
+    if (each == &device) return true;
+  }
+  return false;
 }
 
 Device* DeviceSet::by_guest(GuestBdf bdf) {
@@ -63,9 +212,24 @@ std::uint64_t DeviceSet::config_read(std::uint64_t offset, unsigned size) {
 void DeviceSet::config_write(std::uint64_t offset, unsigned size, std::uint64_t value) {
   const LockGuard guard(lock_);
   const vpci::Effects effects = bus_.config_write(offset, size, value);
-  if (effects.empty()) return;
-  Device* device = by_guest(GuestBdf(static_cast<std::uint16_t>(offset >> 12)));
-  if (device != nullptr) apply(hw_, owner_, *device, effects);
+  if (!effects.empty()) {
+    const GuestBdf at(static_cast<std::uint16_t>(offset >> 12));
+    Device* device = by_guest(at);
+    if (is_built_in(at)) {
+      built_in_->apply(effects);
+    } else if (device != nullptr) {
+      apply(hw_, owner_, *device, effects);
+      note_work(*device);
+    }
+  }
+  settle_ports();
+}
+
+std::optional<vpci::BarHit> DeviceSet::find_built_in(Gpa at) {
+  if (built_in_ == nullptr) return std::nullopt;
+  auto hit = bus_.find_bar(at);
+  if (hit && !is_built_in(hit->bdf)) hit.reset();
+  return hit;
 }
 
 std::optional<DeviceSet::Hit> DeviceSet::find_bar(Gpa at) {
@@ -80,6 +244,7 @@ std::optional<DeviceSet::Hit> DeviceSet::find_bar(Gpa at) {
 
 std::optional<std::uint64_t> DeviceSet::bar_read(Gpa at, unsigned size) {
   const LockGuard guard(lock_);
+  if (const auto own = find_built_in(at)) return built_in_->bar_read(own->bar, own->offset, size);
   const auto hit = find_bar(at);
   if (!hit) return std::nullopt;
   // A page that could be mapped and is not (two BARs in one place) leads nowhere: only pages with
@@ -90,6 +255,10 @@ std::optional<std::uint64_t> DeviceSet::bar_read(Gpa at, unsigned size) {
 
 bool DeviceSet::bar_write(Gpa at, unsigned size, std::uint64_t value) {
   const LockGuard guard(lock_);
+  if (const auto own = find_built_in(at)) {
+    built_in_->bar_write(own->bar, own->offset, size, value);
+    return true;
+  }
   const auto hit = find_bar(at);
   if (!hit) return false;
   if (!hit->device->view.is_trapped(hit->bar, hit->offset)) return true;
@@ -97,6 +266,66 @@ bool DeviceSet::bar_write(Gpa at, unsigned size, std::uint64_t value) {
       hit->device->view.bar_write(hit->bar, hit->offset, size, value, *hit->device->bars[hit->bar]);
   apply(hw_, owner_, *hit->device, effects);
   return true;
+}
+
+void DeviceSet::note_work(const Device& device) {
+  if (device.work.kind != SriovWork::Kind::kNone) work_.store(true, std::memory_order_release);
+}
+
+Device* DeviceSet::next_with_work(SriovWork& work) {
+  const LockGuard guard(lock_);
+  for (Device* device : devices_) {
+    if (device->work.kind == SriovWork::Kind::kNone) continue;
+    work = device->work;
+    device->work.kind = SriovWork::Kind::kNone;
+    if (work.kind != SriovWork::Kind::kEnable || !work.frozen) return device;
+    device->view.vfs_lost();
+  }
+  return nullptr;
+}
+
+DeviceSet::Afterwards DeviceSet::finish_work(Device& device, const SriovWork& work, bool done) {
+  const LockGuard guard(lock_);
+  const bool ours = has(device) && device.state == DeviceState::kAssigned;
+  // Meanwhile it went, or is about to: whoever took its VFs away did so before they came.
+  const bool late = work.kind == SriovWork::Kind::kEnable && (!ours || device.work.frozen);
+  if (ours && (late || !done)) device.view.vfs_lost();
+  if (late) return done ? Afterwards::kDisable : Afterwards::kNothing;
+  if (!ours || !work.then_reset) return Afterwards::kNothing;
+  (void)reset_in_place(hw_, owner_, device);
+  return Afterwards::kWasReset;
+}
+
+void DeviceSet::do_work() {
+  // One turn for each device: a guest that asks on and on gets its turn anew.
+  if (!work_.exchange(false, std::memory_order_acq_rel)) return;
+  SriovWork work;
+  while (Device* device = next_with_work(work)) {
+    bool done = true;
+    if (work.kind == SriovWork::Kind::kEnable) {
+      done = hw_.sriov->enable(*device, work.count).has_value();
+    } else {
+      hw_.sriov->disable(*device);
+    }
+    switch (finish_work(*device, work, done)) {
+      case Afterwards::kNothing: break;
+      case Afterwards::kDisable: hw_.sriov->disable(*device); break;
+      case Afterwards::kWasReset: hw_.sriov->after_reset(*device); break;
+    }
+  }
+}
+
+void DeviceSet::stop_virtual_functions() {
+  if (hw_.sriov == nullptr) return;
+  StaticVector<Device*, kMaxDevicesPerDomain> physical;
+  {
+    const LockGuard guard(lock_);
+    for (Device* device : devices_) {
+      device->work.frozen = true;
+      if (device->sriov != nullptr) (void)physical.push_back(device);  // as many as there are
+    }
+  }
+  for (Device* device : physical) hw_.sriov->disable(*device);
 }
 
 void DeviceSet::visit(DevicesVisitor& visitor) {

@@ -6,9 +6,11 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <optional>
 
+#include "core/assign/built_in.hpp"
 #include "core/assign/device.hpp"
 #include "core/base/lock.hpp"
 #include "core/base/static_vector.hpp"
@@ -29,10 +31,17 @@ class DevicesVisitor {
 
 class DeviceSet final : public vmsi::ItsListener {
  public:
-  /// Both outlive the set. Boot.
-  void init(const Hardware& hw, const Owner& owner);
+  /// Both outlive the set. `slots`: how many root ports the guest is shown, for devices that come
+  /// and go. kOutOfRange. Boot.
+  Status init(const Hardware& hw, const Owner& owner, unsigned slots);
   /// Adds a quarantined device; assign_all() hands it over. kTableFull. Boot.
   Status add(Device& device) EXCLUDES(lock_);
+
+  /// Puts a function of ours on the guest's bus, one at most. kAlreadyExists; what Topology::add
+  /// answers. Both outlive the set. Boot.
+  Status add_built_in(GuestBdf at, BuiltIn& built_in) EXCLUDES(lock_);
+  /// Null: none. What it shows is read under the lock (visit()).
+  [[nodiscard]] const BuiltIn* built_in() const { return built_in_; }
 
   /// Hands every device over. On an error those before it are taken back: all or none (H38).
   Status assign_all() EXCLUDES(lock_);
@@ -54,6 +63,37 @@ class DeviceSet final : public vmsi::ItsListener {
   /// owner. Whoever looks at the hardware meanwhile sees what belongs to what is shown.
   void visit(DevicesVisitor& visitor) EXCLUDES(lock_);
 
+  /// A place for one more device that can come while the guest runs; nothing: there is none.
+  [[nodiscard]] std::optional<GuestBdf> free_slot() EXCLUDES(lock_);
+  /// A device number of bus 0 below `end` where no device of this set is meant to be.
+  [[nodiscard]] std::optional<GuestBdf> free_place(unsigned end) EXCLUDES(lock_);
+  /// Adds a device that is reserved for this domain; hands it over and shows it to the guest where
+  /// the domain runs, else when it starts. kAlreadyExists: it, or its place, is here already; what
+  /// hand_over() and Topology answer. Nothing is left then.
+  Status attach(Device& device) EXCLUDES(lock_);
+  /// Asks the guest to let go of the device, or with `force` takes it away at once, as where the
+  /// guest could not be asked. When it is gone it is nobody's. kNotFound: it is not here.
+  /// kUnsupported: it stands in no slot, so that its guest cannot be asked. Nothing has changed
+  /// then.
+  Status detach(Device& device, bool force) EXCLUDES(lock_);
+
+  /// A guest waits for virtual functions to come or go: do_work() on one of its CPUs, soon.
+  [[nodiscard]] bool has_work() const { return work_.load(std::memory_order_acquire); }
+  void do_work() EXCLUDES(lock_);
+  /// Every virtual function of these devices goes, whoever has it; no more come until a device is
+  /// handed over anew. Before take_all_back().
+  void stop_virtual_functions() EXCLUDES(lock_);
+
+  /// Calls `action(Device&)` for each and forgets them all. They have been taken back.
+  template <typename Action>
+  void release_all(Action&& action) EXCLUDES(lock_) {
+    const LockGuard guard(lock_);
+    while (!devices_.empty()) {
+      action(*devices_[devices_.size() - 1]);
+      devices_.erase(devices_.size() - 1);
+    }
+  }
+
   /// As init() got it.
   [[nodiscard]] const Owner& owner() const { return owner_; }
   [[nodiscard]] bool empty() const { return devices_.empty(); }
@@ -67,13 +107,36 @@ class DeviceSet final : public vmsi::ItsListener {
     std::uint64_t offset;
   };
   [[nodiscard]] std::optional<Hit> find_bar(Gpa at) REQUIRES(lock_);
+  [[nodiscard]] bool is_built_in(GuestBdf at) const {
+    return built_in_ != nullptr && at == built_in_at_;
+  }
+  [[nodiscard]] std::optional<vpci::BarHit> find_built_in(Gpa at) REQUIRES(lock_);
+  [[nodiscard]] bool has(const Device& device) REQUIRES(lock_);
+  [[nodiscard]] Status check_detach(const Device& device, bool force) REQUIRES(lock_);
   [[nodiscard]] Device* by_guest(GuestBdf bdf) REQUIRES(lock_);
   void take_back_first(std::size_t count) REQUIRES(lock_);
+  Status give(Device& device) REQUIRES(lock_);
+  void take(Device& device) REQUIRES(lock_);
+  void forget(Device& device) REQUIRES(lock_);
+  Status show(Device& device) REQUIRES(lock_);
+  void conceal(Device& device) REQUIRES(lock_);
+  void settle_ports() REQUIRES(lock_);
+  void serve(const vpci::PortEvent& event) REQUIRES(lock_);
+  void send(const vpci::PortEvent& event) REQUIRES(lock_);
+  void note_work(const Device& device) REQUIRES(lock_);
+  [[nodiscard]] Device* next_with_work(SriovWork& work) EXCLUDES(lock_);
+  /// What only works without the lock, which SriovHost is never called under.
+  enum class Afterwards : std::uint8_t { kNothing, kDisable, kWasReset };
+  Afterwards finish_work(Device& device, const SriovWork& work, bool done) EXCLUDES(lock_);
   void refresh(Device& device) REQUIRES(lock_);
 
   Hardware hw_{};
   Owner owner_{};
-  StaticVector<Device*, kMaxDevicesPerDomain> devices_;  // fixed after boot
+  StaticVector<Device*, kMaxDevicesPerDomain> devices_;  // changed under lock_
+  std::atomic<bool> work_{false};                        // some device's SriovWork is to be done
+  bool live_ = false;                                    // between assign_all() and take_all_back()
+  BuiltIn* built_in_ = nullptr;                          // fixed when the domain was built
+  GuestBdf built_in_at_;
   SpinLock lock_;
   vpci::Topology bus_ GUARDED_BY(lock_);
 };

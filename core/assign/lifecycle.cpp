@@ -4,6 +4,7 @@
 #include "core/base/text.hpp"
 #include "core/hw/pci/config.hpp"
 #include "core/pci/reset.hpp"
+#include "core/vpci/topology.hpp"
 
 namespace penstock::assign {
 namespace {
@@ -65,11 +66,25 @@ vpci::FunctionFacts facts_of(Device& device) {
     facts.bars[i] = {bar.host, bar.size, bar.io, bar.is64, bar.prefetchable, Gpa(0)};
   }
   facts.hw = device.config;
+  facts.is_vf = device.info.is_vf;
+  facts.vendor = device.info.vendor;
+  facts.device = device.info.device;
   return facts;
 }
 
 Status reset(const Hardware& hw, Device& device) {
-  return pci::reset_function(device.info, *device.config, *hw.clock);
+  return pci::reset_function(device.info, *device.config, *hw.clock, nullptr, device.bars[0]);
+}
+
+/// Where a device that is nobody's waits: aborts, or its own page where aborts would hang it. Where
+/// no page can be had it aborts all the same.
+void rest(const Hardware& hw, const Owner& owner, Device& device) {
+  if (!device.placement.scratch || device.state != DeviceState::kQuarantined) return;
+  const Status resting = hw.smmu->quarantine(device.stream, iommu::QuarantineKind::kScratch);
+  if (!resting) {
+    say(hw, port::Severity::kWarning, owner, device, "no scratch page for its quarantine",
+        resting.error());
+  }
 }
 
 /// On an error `kept` says that the ITS did not let go of the device: it may still raise its LPIs.
@@ -158,21 +173,33 @@ Status quarantine(const Hardware& hw, Device& device) {
   return blocked;
 }
 
+Status prepare(const Hardware& hw, Device& device) {
+  if (device.clean) return {};
+  const Status was_reset = reset(hw, device);
+  device.clean = was_reset.has_value();
+  if (was_reset) return {};
+  if (was_reset.error().code != Code::kNoReset || !device.placement.accept_no_reset) {
+    return was_reset;
+  }
+  pci::quiesce(*device.config, device.info);
+  return {};
+}
+
 Status hand_over(const Hardware& hw, const Owner& owner, Device& device) {
   if (device.state != DeviceState::kQuarantined) {
     return fail(Code::kBadState, static_cast<std::uint64_t>(device.state));
   }
-  const Status was_reset = reset(hw, device);
-  if (!was_reset) {
-    if (was_reset.error().code != Code::kNoReset || !device.placement.accept_no_reset) {
-      return was_reset;
-    }
-    pci::quiesce(*device.config, device.info);
-  }
+  TRY(prepare(hw, device));
+  device.clean = false;
   vpci::PolicyOptions policy;
   policy.windows = owner.bar_windows;
   policy.multi_function = device.placement.multi_function;
   policy.extra = device.placement.extra;
+  policy.deny = device.placement.denied;
+  policy.full_access = owner.full_access;
+  policy.integrated_endpoint = !vpci::slot_of(device.placement.guest);
+  if (hw.sriov != nullptr && !policy.integrated_endpoint) policy.sriov = device.sriov;
+  device.work = {};
   TRY(device.view.init(facts_of(device), policy));
   TRY(give_messages(hw, owner, device));
   const Status attached = attach_stream(hw, owner, device);
@@ -196,6 +223,7 @@ Status take_back(const Hardware& hw, const Owner& owner, Device& device) {
   const Status was_reset = reset(hw, device);
   take_messages(hw, owner, device);
   device.state = DeviceState::kQuarantined;
+  device.clean = was_reset.has_value() && blocked.has_value();
   device.doorbell_open = false;
   if (!blocked) {
     device.state = DeviceState::kBroken;
@@ -208,7 +236,20 @@ Status take_back(const Hardware& hw, const Owner& owner, Device& device) {
     say(hw, port::Severity::kError, owner, device, "stays in quarantine", was_reset.error());
     return was_reset;
   }
+  rest(hw, owner, device);
   return {};
+}
+
+Status reset_quarantined(const Hardware& hw, Device& device) {
+  if (device.state == DeviceState::kAssigned) {
+    return fail(Code::kBadState, static_cast<std::uint64_t>(device.state));
+  }
+  TRY(hw.smmu->block(device.stream));
+  const Status done = reset(hw, device);
+  if (!done && done.error().code == Code::kNoReset) return done;
+  device.state = done ? DeviceState::kQuarantined : DeviceState::kBroken;
+  device.clean = done.has_value();
+  return done;
 }
 
 Status reset_in_place(const Hardware& hw, const Owner& owner, Device& device) {
@@ -240,7 +281,20 @@ void apply(const Hardware& hw, const Owner& owner, Device& device, const vpci::E
       case Kind::kHardwareWrite:
         device.config->write(effect.offset, effect.size, effect.value);
         break;
-      case Kind::kFunctionReset: (void)reset_in_place(hw, owner, device); break;
+      case Kind::kFunctionReset:
+        // A reset switches VFs off, which somebody may have: they are taken back before.
+        device.work.then_reset = device.work.kind == SriovWork::Kind::kDisable;
+        if (!device.work.then_reset) (void)reset_in_place(hw, owner, device);
+        break;
+      case Kind::kSriovEnable:
+        if (hw.sriov == nullptr || device.work.frozen) {
+          device.view.vfs_lost();
+        } else {
+          device.work.kind = SriovWork::Kind::kEnable;
+          device.work.count = effect.count;
+        }
+        break;
+      case Kind::kSriovDisable: device.work.kind = SriovWork::Kind::kDisable; break;
     }
   }
 }

@@ -10,6 +10,11 @@ namespace penstock::assign {
 /// kBroken.
 Status quarantine(const Hardware& hw, Device& device);
 
+/// Resets a quarantined device unless it has been since its last owner, so that hand_over() need
+/// not. What reset_quarantined() answers, but a device whose placement accepts that it has no
+/// reset.
+Status prepare(const Hardware& hw, Device& device);
+
 /// kQuarantined -> kAssigned. kBadState; kNoReset (arg: BDF) unless the placement accepts it; what
 /// SMMU and ITS answer. After an error the device is quarantined again and nothing of the attempt
 /// is left (H21, H40).
@@ -19,6 +24,10 @@ Status hand_over(const Hardware& hw, const Owner& owner, Device& device);
 /// device is kBroken unless the placement accepts it. The owner's CPUs are off or the caller holds
 /// the devices' lock.
 Status take_back(const Hardware& hw, const Owner& owner, Device& device);
+
+/// Resets a device that is nobody's; a broken one that comes back is usable again. kBadState (it is
+/// assigned), kNoReset, kTimeout, kHardwareError: it is then kBroken, except without a method.
+Status reset_quarantined(const Hardware& hw, Device& device);
 
 /// The guest reset the function (FLR): the hardware is reset and comes back with our messages in
 /// its descriptors.

@@ -86,7 +86,7 @@ class OtherKind final : public viommu::VirtualIommu {
 TEST_F(Lifecycle, AnyKindOfIommuServesADomainBehindOneInterface) {
   OtherKind kind;
   red().owner.iommu = &kind;
-  red().devices.init(board.hw, red().owner);
+  ASSERT_TRUE(red().devices.init(board.hw, red().owner, 0));
   ASSERT_TRUE(red().devices.assign_all());
   ASSERT_EQ(kind.attached.size(), 1u);
   EXPECT_EQ(kind.attached[0].first, kNvmeAt.value());
@@ -102,7 +102,7 @@ TEST_F(Lifecycle, AnIommuThatRefusesADeviceLeavesItInQuarantine) {
   OtherKind kind;
   kind.refuses = true;
   red().owner.iommu = &kind;
-  red().devices.init(board.hw, red().owner);
+  ASSERT_TRUE(red().devices.init(board.hw, red().owner, 0));
   EXPECT_FALSE(red().devices.assign_all());
   EXPECT_FALSE(board.smmu.owner(nvme->stream).has_value());
   expect_harmless(*nvme_model);

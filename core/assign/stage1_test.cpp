@@ -84,7 +84,7 @@ class Driver {
         vsmmu(board.smmu.id_registers(), host) {
     vsmmu.connect({Gpa(0x0905'0000), GuestIntId(42), &memory, &irqs});
     domain.owner.iommu = &vsmmu;
-    domain.devices.init(board.hw, domain.owner);
+    EXPECT_TRUE(domain.devices.init(board.hw, domain.owner, 0));
   }
   void run() {
     for (unsigned i = 0; vsmmu.has_work() && i < 1000; ++i) vsmmu.run();

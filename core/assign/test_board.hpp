@@ -100,7 +100,7 @@ class TestDomain {
     for (unsigned i = 0; i < 2; ++i) {
       owner.cpus[i] = CpuIndex(static_cast<std::uint8_t>(2 * index_ + i));
     }
-    devices.init(hw, owner);
+    EXPECT_TRUE(devices.init(hw, owner, 0));
     return {};
   }
 
@@ -135,6 +135,8 @@ class TestDomain {
     command(Commands::mapc(0, 0));
     command(Commands::mapc(1, 1));
   }
+  /// Its ITS has no queue any more: start_its() begins a new one.
+  void forget_queue() { next_ = 0; }
   void command(const Commands::Command& c) {
     std::memcpy(guest.ram.bytes().data() + next_ * 32, c.data(), 32);
     next_ = (next_ + 1) % 128;

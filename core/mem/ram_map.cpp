@@ -79,6 +79,25 @@ Status RamMap::take_at(Range range) {
   return fail(Code::kOverlap, range.base.value());
 }
 
+Status RamMap::give_back(Range range) {
+  for (const Range& other : free_) {
+    if (overlaps(range.base.value(), range.size, other.base.value(), other.size)) {
+      return fail(Code::kOverlap, range.base.value());
+    }
+  }
+  for (std::size_t i = 0; i < free_.size();) {
+    const Range other = free_[i];
+    const bool before = other.base + other.size == range.base;
+    if (!before && range.base + range.size != other.base) {
+      ++i;
+      continue;
+    }
+    range = {before ? other.base : range.base, range.size + other.size};
+    free_.erase(i);
+  }
+  return free_.push_back(range);
+}
+
 std::uint64_t RamMap::free_bytes() const {
   std::uint64_t sum = 0;
   for (const Range& range : free_) sum += range.size;

@@ -1,4 +1,5 @@
-// Which machine memory nobody owns yet. Used at boot, before domains run; single-threaded.
+// Which machine memory nobody owns. Single-threaded: used at boot, then by one request of the
+// control domain at a time.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +31,9 @@ class RamMap {
   Result<Hpa> take_lowest(std::uint64_t size, std::uint64_t align);
   /// Exactly this place. kOverlap (arg: base) unless it is wholly free.
   Status take_at(Range range);
+  /// What a take_...() gave, wholly or in part, is nobody's again. kOverlap (arg: base) when some
+  /// of it is free already; kTableFull. Multiples of 4 KiB.
+  Status give_back(Range range);
   [[nodiscard]] std::uint64_t free_bytes() const;
 
  private:

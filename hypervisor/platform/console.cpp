@@ -13,6 +13,7 @@ void Console::name_source(unsigned source, std::string_view name) {
   Source& s = sources_[source];
   s.name_size = name.size() < s.name.size() ? name.size() : s.name.size();
   for (std::size_t i = 0; i < s.name_size; ++i) s.name[i] = name[i];
+  s.said.clear();
 }
 
 void Console::emit(char c) {
@@ -42,6 +43,7 @@ void Console::write_out(Source& source, bool ends) {
 void Console::put(unsigned index, char c) {
   const LockGuard guard(lock_);
   Source& source = sources_[index];
+  source.said.put(c);
   if (c == '\r') return;
   if (c == '\n') {
     write_out(source, true);
@@ -61,6 +63,7 @@ bool Console::flush_partial(unsigned index) {
 
 void Console::append(Source& source, std::string_view text) {
   for (const char c : text) {
+    source.said.put(c);
     source.text[source.size++] = c;
     if (source.size == kLine) write_out(source, false);
   }
@@ -72,6 +75,7 @@ void Console::line(port::Severity severity, std::string_view text) {
   if (severity == port::Severity::kWarning) append(source, "warning: ");
   if (severity == port::Severity::kError) append(source, "error: ");
   append(source, text);
+  source.said.put('\n');
   write_out(source, true);
 }
 
@@ -82,7 +86,15 @@ void Console::event(std::string_view event, std::string_view json) {
   append(source, event);
   append(source, " ");
   append(source, json);
+  source.said.put('\n');
   write_out(source, true);
+}
+
+std::size_t Console::read(unsigned source, std::uint64_t& position, std::span<char> out,
+                          std::uint64_t& end) {
+  const LockGuard guard(lock_);
+  end = sources_[source].said.end();
+  return sources_[source].said.read(position, out);
 }
 
 void Console::raw(std::string_view text) {

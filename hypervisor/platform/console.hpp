@@ -10,8 +10,10 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
+#include "core/base/byte_ring.hpp"
 #include "core/base/lock.hpp"
 #include "core/port/log.hpp"
 #include "core/uart/pl011.hpp"
@@ -25,6 +27,7 @@ class Console final : public port::Log {
  public:
   /// The UART at this physical address, already mapped; before that every output is dropped.
   void attach(std::uint64_t pl011);
+  /// The source's stream begins anew.
   void name_source(unsigned source, std::string_view name);
 
   /// One character from a domain. A partial line is kept back until it is complete, full, or
@@ -36,6 +39,10 @@ class Console final : public port::Log {
   void line(port::Severity severity, std::string_view text) override;
   /// Machine-readable line: "@ event {json}".
   void event(std::string_view event, std::string_view json);
+  /// What a source has said, from `position` on (base/byte_ring.hpp); returns how many bytes.
+  /// `end`: of the stream.
+  std::size_t read(unsigned source, std::uint64_t& position, std::span<char> out,
+                   std::uint64_t& end);
   /// For panics: no lock, straight to the UART.
   void raw(std::string_view text);
 
@@ -45,12 +52,14 @@ class Console final : public port::Log {
 
  private:
   static constexpr std::size_t kLine = 240;
+  static constexpr std::size_t kKept = 8192;  // bytes of each source for readers that come later
   struct Source {
     std::array<char, 32> name{};
     std::size_t name_size = 0;
     std::array<char, kLine> text{};
     std::size_t size = 0;
     bool continues = false;  // an earlier part of this line is out already
+    ByteRing<kKept> said;
   };
   void write_out(Source& source, bool ends) REQUIRES(lock_);
   void append(Source& source, std::string_view text) REQUIRES(lock_);

@@ -180,6 +180,11 @@ class Board:
     def _said_by(self, source: str):
         return self.console.lines if source == "*" else self.console.of(source)
 
+    def all(self, source: str, pattern: str) -> list[re.Match]:
+        """Every line of `source` that `pattern` was found in so far."""
+        with self._changed:
+            return [m for line in self._said_by(source) if (m := re.search(pattern, line.text))]
+
     def wait_end(self, seconds: float, what: str = "the board to end") -> int:
         deadline = time.monotonic() + seconds
         with self._changed:

@@ -26,22 +26,31 @@ class Role:
 
     modules: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()  # of the project's own, for arm64
     libraries: tuple[str, ...] = ()  # guest/lib/<name>.sh, for the role to source
+    trees: tuple[str, ...] = ()  # of payloads: programs with their own libraries, as /<name>
     script: str | None = None  # guest/<script>.sh, when it is not the role's own name
     minimal: bool = False  # /init is the role itself, with nothing before it
 
 
+# What makes the power button an input device: its GPIO controller's driver is part of the kernels.
+BUTTON = ("gpio_keys", "evdev")
+
 ROLES = {
-    "shell": Role(),
-    "driver": Role(modules=("nvme", "crc32c_generic", "ext4"), script="shell"),
+    "shell": Role(modules=BUTTON),
+    "driver": Role(modules=("nvme", "crc32c_generic", "ext4", *BUTTON), script="shell"),
     "store": Role(modules=("nvme", "crc32c_generic", "ext4"), programs=("canary",),
                   libraries=("drive",)),
     "net": Role(modules=("igb", "af_packet"), programs=("edu_traitor",), libraries=("card",)),
     "iommu": Role(modules=("nvme", "crc32c_generic", "ext4", "igb", "af_packet",
                            "vfio_iommu_type1", "vfio_pci"),
                   programs=("edu_stray",), libraries=("drive", "card")),
+    "control": Role(modules=("nvme", "igb"), tools=("penstockctl",)),
+    "lspci": Role(modules=("nvme", "igb"), libraries=("drive",), trees=("pciutils",)),
     "boot": Role(minimal=True),
 }
+
+TREES = {"pciutils": paths.pciutils_tree}
 
 
 class Archive:
@@ -187,6 +196,13 @@ def build(role: str, kernel: str) -> Path:
         files.append(("etc/udhcpc.script", paths.GUEST_SOURCES / "udhcpc.sh", 0o755))
     for library in what.libraries:
         files.append((f"lib/{library}.sh", paths.GUEST_SOURCES / "lib" / f"{library}.sh", 0o644))
+    for name in what.trees:
+        tree = TREES[name]()
+        files += [(f"{name}/{path.relative_to(tree)}", path, 0o755)
+                  for path in sorted(tree.rglob("*")) if path.is_file() and not path.is_symlink()
+                  and not path.parent.is_symlink()]
+    for tool in what.tools:
+        files.append((f"bin/{tool}", paths.need(paths.CTL / tool, "./dev build"), 0o755))
     for program in what.programs:
         files.append((f"bin/{program}", compile_program(program), 0o755))
 
@@ -222,6 +238,16 @@ def build(role: str, kernel: str) -> Path:
     part.write_bytes(archive.finish())
     part.replace(out)
     stamp.write_text(key)
+    return out
+
+
+def extend(base: Path, files: dict[str, Path | bytes], out: Path) -> Path:
+    """`base` with more files in it: the kernel unpacks archives that follow one another."""
+    archive = Archive()
+    for name, what in files.items():
+        archive.file(name, what if isinstance(what, bytes) else what.read_bytes())
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_bytes(base.read_bytes() + archive.finish())
     return out
 
 

@@ -15,6 +15,7 @@ KERNELS = ("6.1", "6.12")
 
 QEMU = os.environ.get("PENSTOCK_QEMU", "qemu-system-aarch64")
 TOOL = Path(os.environ.get("PENSTOCK_TOOL", BUILD / "host" / "tools" / "penstock" / "penstock"))
+CTL = BUILD / "ctl"  # the control domain's tools, arm64
 IMAGE = Path(os.environ.get("PENSTOCK_IMAGE", BUILD / "target" / "penstock.bin"))
 
 
@@ -48,3 +49,7 @@ def fio_tree() -> Path:
 
 def kexec_tree() -> Path:
     return need(PAYLOAD / "kexec", "./dev build")
+
+
+def pciutils_tree() -> Path:
+    return need(PAYLOAD / "pciutils", "./dev build")

@@ -26,9 +26,15 @@ class Device:
     host: str
     accept: tuple[str, ...] = ()
     guest: str | None = None  # where the domain sees it; by default the next free slot
+    quarantine: str | None = None
+    deny: tuple[str, ...] = ()
 
     def toml(self) -> str:
         lines = ["[[domain.device]]", f'host = "{self.host}"']
+        if self.quarantine is not None:
+            lines.append(f'quarantine = "{self.quarantine}"')
+        if self.deny:
+            lines.append("deny = [" + ", ".join(f'"{word}"' for word in self.deny) + "]")
         if self.guest is not None:
             lines.append(f'guest = "{self.guest}"')
         if self.accept:
@@ -46,6 +52,11 @@ class Domain:
     memory: int = 512 * MIB
     memory_base: int | None = None
     iommu: str | None = None  # the kind of IOMMU that the guest gets of its own
+    control: bool = False
+    hardware: bool = False
+    slots: int = 0
+    autostart: bool = True
+    on_reboot: str = "restart"
     devices: list[Device] = field(default_factory=list)
 
     @property
@@ -59,6 +70,15 @@ class Domain:
             lines.append(f"memory_base = 0x{self.memory_base:x}")
         if self.iommu is not None:
             lines.append(f'iommu = "{self.iommu}"')
+        for role in ("control", "hardware"):
+            if getattr(self, role):
+                lines.append(f"{role} = true")
+        if self.slots:
+            lines.append(f"slots = {self.slots}")
+        if not self.autostart:
+            lines.append("autostart = false")
+        if self.on_reboot != "restart":
+            lines.append(f'on_reboot = "{self.on_reboot}"')
         if self.initrd is not None:
             lines.append(f'initrd = "{self.initrd}"')
         if self.cmdline:
@@ -78,8 +98,12 @@ def hostile_guest(program: str, cpus: list[int], name: str = "hostile") -> Domai
 
 
 def configuration(domains: list[Domain], backends: dict[str, str] | None = None,
-                  board: str = "qemu-virt-gicv3-smmuv3", timeout: int | None = None) -> str:
-    parts = [f'board = "{board}"', "", *[each.toml() for each in domains]]
+                  board: str = "qemu-virt-gicv3-smmuv3", timeout: int | None = None,
+                  hidden: list[str] | None = None) -> str:
+    parts = [f'board = "{board}"']
+    if hidden:
+        parts.append("hidden = [" + ", ".join(f'"{bdf}"' for bdf in hidden) + "]")
+    parts += ["", *[each.toml() for each in domains]]
     if timeout is not None:
         parts += ["[run]", f"timeout = {timeout}", ""]
     if backends:

@@ -24,7 +24,8 @@ ALLOWED = {
     **{name: _PORTS | {"mem"} for name in _GUEST},
     "manifest": {"base", "hw"},
     "assign": _PORTS | {"mem", "manifest"} | _HARDWARE | _GUEST,
-    "vm": _PORTS | {"mem", "assign", "manifest"} | _HARDWARE | _GUEST,
+    "control": _PORTS | {"mem", "assign", "vpci"},
+    "vm": _PORTS | {"mem", "assign", "manifest", "control"} | _HARDWARE | _GUEST,
 }
 
 # sim/ is there to check the field layouts of core/hw: it must not share them.

@@ -1,4 +1,4 @@
-// One physical CPU: its identity, its stack, and the virtual CPU that owns it for good.
+// One physical CPU: its identity, its stack, and the virtual CPU that owns it.
 #pragma once
 
 #include <atomic>
@@ -31,7 +31,11 @@ struct Cpu {
   std::uint64_t affinity = 0;  // MPIDR_EL1 & kMpidrAffinityMask
   std::uint64_t stack_top = 0;
   std::uint64_t redistributor = 0;  // physical base of this CPU's RD_base frame
-  Vcpu* vcpu = nullptr;             // set before the CPU is started, never changed
+  // Who owns it: decided by whoever builds or ends a domain, taken over by the CPU itself when it
+  // is idle. `vcpu` is for this CPU alone; what others may know of it is `adopted`.
+  std::atomic<Vcpu*> assigned{nullptr};
+  std::atomic<Vcpu*> adopted{nullptr};
+  Vcpu* vcpu = nullptr;
   std::atomic<bool> online{false};
   std::atomic<bool> start_requested{false};  // its vCPU shall run (PSCI CPU_ON, start of a domain)
   CpuStart start{};

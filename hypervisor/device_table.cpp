@@ -1,0 +1,137 @@
+#include "hypervisor/device_table.hpp"
+
+#include <new>
+
+namespace penstock {
+namespace {
+
+Result<DeviceObjects*> new_objects(Machine& m) {
+  if (m.device_count == m.devices.size()) return fail(Code::kTableFull, m.devices.size());
+  const Hpa at = TRY(m.pool.take(sizeof(DeviceObjects)));
+  auto* objects = new (m.memory.map(at, sizeof(DeviceObjects))) DeviceObjects;
+  objects->device.state = assign::DeviceState::kAbsent;
+  objects->device.domain = kNobody;
+  objects->device.index = static_cast<std::uint8_t>(m.device_count);
+  m.device_objects[m.device_count] = objects;
+  m.devices[m.device_count++] = &objects->device;
+  return objects;
+}
+
+/// The security statement, for people and for reports.
+void tell(Machine& m, const pci::Statement& statement) {
+  Text<pci::kMaxStatementLine> line;
+  pci::write_line(line, statement);
+  m.console.line(port::Severity::kInfo, line.view());
+  Text<pci::kMaxStatementJson> json;
+  pci::write_json(json, statement);
+  m.console.event("statement", json.view());
+}
+
+/// Functions that cannot be told apart, or can reach each other past the IOMMU, go to one domain or
+/// to none (S3.26, H2).
+Status check_isolation(Machine& m, DomainId domain, const Claim& claim,
+                       const pci::FunctionInfo& info, TextWriter& why) {
+  if (info.aliased && !claim.accept_insecure) {
+    why.text("its requests carry a bridge's requester ID; accept = [\"insecure\"] allows it");
+    return fail(Code::kNoIsolation, info.bdf.value());
+  }
+  for (unsigned i = 0; i < m.device_count; ++i) {
+    const assign::Device& other = *m.devices[i];
+    if (other.domain == kNobody || other.domain == domain.value()) continue;
+    const bool both_accept = claim.accept_insecure && other.placement.accept_insecure;
+    if (other.info.group != info.group || both_accept) continue;
+    why.text("another domain has ").bdf(other.info.bdf.value()).text(" of its isolation group");
+    return fail(Code::kNoIsolation, info.bdf.value());
+  }
+  return {};
+}
+
+}  // namespace
+
+void quarantine_devices(Machine& m) {
+  if (!m.has_smmu || !m.has_its) return;  // nothing can be assigned
+  for (const pci::FunctionInfo& info : m.inventory.functions) {
+    if (info.bridge || info.class_code >> 8 == 0x0600) continue;  // and host bridges
+    const auto objects = new_objects(m);
+    const Status added = objects ? fill_device(m, (*objects)->device.index, info) : objects.error();
+    if (added) continue;
+    Text<160> text;
+    text.text("pci ").bdf(info.bdf.value()).text(" cannot be assigned: ");
+    text.text(describe(added.error().code)).text(" (").hex(added.error().arg).ch(')');
+    m.console.line(port::Severity::kWarning, text.view());
+  }
+}
+
+bool add_absent_device(Machine& m) {
+  return new_objects(m).has_value();
+}
+
+Status fill_device(Machine& m, unsigned index, const pci::FunctionInfo& info) {
+  DeviceObjects& objects = *m.device_objects[index];
+  assign::Device& device = objects.device;
+  device.stream = StreamId(TRY(m.iommu_map.translate(info.bdf.value())));
+  device.device_id = DeviceId(TRY(m.msi_map.translate(info.bdf.value())));
+  objects.config = m.ecam.function(info.bdf);
+  device.info = info;
+  device.config = &objects.config;
+  for (std::size_t i = 0; i < device.bars.size(); ++i) {
+    device.bars[i] = nullptr;
+    if (info.bars[i].size == 0 || info.bars[i].io) continue;
+    objects.bars[i] = ports::HwMmio(info.bars[i].host.value());
+    device.bars[i] = &objects.bars[i];
+  }
+  device.clean = false;
+  device.faults = {};
+  TRY(assign::quarantine(m.hardware(), device));
+  objects.statement =
+      pci::statement_of(m.inventory, info, objects.config, {m.has_smmu, true, m.has_its});
+  tell(m, objects.statement);
+  return {};
+}
+
+assign::Device* find_device(Machine& m, HostBdf bdf) {
+  for (unsigned i = 0; i < m.device_count; ++i) {
+    const bool there = m.devices[i]->state != assign::DeviceState::kAbsent;
+    if (there && m.devices[i]->info.bdf == bdf) return m.devices[i];
+  }
+  return nullptr;
+}
+
+Result<assign::Device*> claim_device(Machine& m, DomainId domain, const Claim& claim,
+                                     TextWriter& why) {
+  assign::Device* device = find_device(m, claim.host);
+  if (device == nullptr) {
+    why.text("there is no such function on this board");
+    return fail(Code::kNotFound, claim.host.value());
+  }
+  if (device->domain != kNobody) {
+    const Partition* owner = m.partitions[device->domain];
+    why.text("domain ").text(owner != nullptr ? owner->name() : "?").text(" has it");
+    return fail(Code::kNotOwner, claim.host.value());
+  }
+  if (device->hidden) {
+    why.text("it is hidden");
+    return fail(Code::kNotOwner, claim.host.value());
+  }
+  if (device->state != assign::DeviceState::kQuarantined) {
+    why.text("it did not come back from its reset and stays in quarantine");
+    return fail(Code::kBadState, claim.host.value());
+  }
+  TRY(check_isolation(m, domain, claim, device->info, why));
+  const pci::Accepted accepted{claim.accept_no_reset, claim.accept_insecure, true};
+  const auto refusal = pci::refusal_of(m.device_objects[device->index]->statement.risks, accepted);
+  if (refusal) {
+    why.text(pci::name_of(*refusal)).text(": ").text(pci::meaning_of(*refusal));
+    return fail(Code::kNoIsolation, claim.host.value());
+  }
+  device->placement = {
+      claim.guest, claim.accept_no_reset, claim.accept_insecure, claim.multi_function, {}};
+  device->domain = domain.value();
+  return device;
+}
+
+void release_device(assign::Device& device) {
+  device.domain = kNobody;
+}
+
+}  // namespace penstock

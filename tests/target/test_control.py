@@ -1,0 +1,126 @@
+"""The control domain: domains and devices come and go while the board runs."""
+
+import pytest
+
+import control_lab
+import disk
+import scenario
+
+BOOT, WORK = 400, 600
+NEIGHBOUR, CHILD = 1, 2  # numbers of domains, for what is typed
+
+
+def board_with(start, folder, child, devices=None, **control_words):
+    """The control domain on CPU 0, a working neighbour on two CPUs, CPU 1 for who comes later."""
+    control = control_lab.control_domain(folder, [child], slots=2, **control_words)
+    neighbour = scenario.guest("other", "shell", "6.1", [2, 3])
+    board = start([control, neighbour], devices)
+    lab = control_lab.Control(board)
+    lab.wait_until_up()
+    board.wait_for("other", r"RESULT shell listening", BOOT, "the neighbour to listen")
+    return board, lab
+
+
+def child_named(name, role="shell", **more):
+    more.setdefault("memory", 256 * scenario.MIB)
+    return scenario.guest(name, role, "6.12", [1], **more)
+
+
+def free_of(lab):
+    """What comes and goes with a domain: memory of the board and of the hypervisor."""
+    hello = lab.json("hello")
+    return hello["memory_free"], hello["pool_used"]
+
+
+# Covers: S3.19
+def test_domain_is_created_paused_and_destroyed_beside_a_working_neighbour(start, folder):
+    board, lab = board_with(start, folder, child_named("child"))
+    before = free_of(lab)
+    board.type("work 20\n", domain=NEIGHBOUR)
+    lab.create("child")
+    board.wait_for("child", r"RESULT shell listening", BOOT, "the new guest to listen")
+    assert lab.domains()["child"]["state"] == "running"
+    assert any("RESULT shell listening" in line for line in lab.ctl("console child --dump"))
+    lab.ctl("pause child")
+    assert lab.domains()["child"]["state"] == "paused"
+    board.type("ping while-paused\n", domain=CHILD)
+    assert not board.all("child", "pong")
+    lab.ctl("unpause child")
+    board.wait_for("child", r"pong while-paused", 60, "the guest to go on")
+    lab.ctl("destroy child")
+    assert set(lab.domains()) == {"control", "other"}
+    assert free_of(lab) == before
+    assert lab.json("audit")["ok"]
+    board.wait_for("other", r"RESULT shell work sound", WORK, "the neighbour's work")
+
+
+# Covers: S3.19 H43 H44
+def test_drive_is_plugged_into_a_running_guest_and_out_again(start, folder):
+    image = folder / "store.img"
+    digest = disk.make(image, seed=31)
+    board, lab = board_with(start, folder, child_named("child", "driver", slots=2),
+                            scenario.qemu_devices(nvme=image))
+    lab.create("child")
+    board.wait_for("child", r"RESULT shell listening", BOOT, "the new guest to listen")
+    for times in range(2):
+        lab.ctl(f"attach {scenario.NVME} child")
+        board.type("drive\n", domain=CHILD)
+        board.wait_for("child", rf"RESULT shell drive sha256={digest}", 120, "the drive's data",
+                       after=times)
+        lab.ctl(f"detach {scenario.NVME}")
+        assert device(lab, scenario.NVME)["state"] == "free"
+        assert lab.json("audit")["ok"]
+    lab.ctl(f"attach {scenario.NVME} child")
+    board.type("drive\n", domain=CHILD)
+    board.wait_for("child", rf"RESULT shell drive sha256={digest}", 120, "the drive's data", after=2)
+    lab.ctl("destroy child")
+    assert device(lab, scenario.NVME)["state"] == "free"
+    assert lab.json("audit")["ok"]
+
+
+def device(lab, bdf):
+    return next(each for each in lab.json("devices")["devices"] if each["device"] == bdf)
+
+
+# Covers: H1 H4 H11 H32
+def test_requests_that_cannot_be_are_refused_with_a_reason(start, folder):
+    disk.make(folder / "d.img", seed=32)
+    board, lab = board_with(start, folder, child_named("child"),
+                            scenario.qemu_devices(nvme=folder / "d.img"))
+    lab.create("child")
+    board.wait_for("child", r"RESULT shell listening", BOOT, "the new guest to listen")
+    for words, reason in {
+        "create /guests/child.toml": "child",
+        "attach 0000:77:00.0 child": "77:00.0",
+        f"attach {scenario.NVME} child": "slot",
+        f"detach {scenario.NVME}": "no domain",
+        "start child": "child",
+        "unpause child": "child",
+        "destroy control": "control",
+        "pause control": "control",
+        "destroy nobody": "nobody",
+    }.items():
+        with pytest.raises(control_lab.Refused) as refused:
+            lab.ctl(words)
+        assert reason in " ".join(refused.value.lines), words
+    lab.ctl(f"hide {scenario.NVME}")
+    with pytest.raises(control_lab.Refused, match="hidden"):
+        lab.ctl(f"attach {scenario.NVME} control")
+    lab.ctl(f"unhide {scenario.NVME}")
+    assert lab.json("audit")["ok"]
+
+
+# Covers: H22
+def test_control_domain_reboots_in_the_middle_and_carries_on(start, folder):
+    board, lab = board_with(start, folder, child_named("child"))
+    lab.create("child")
+    board.wait_for("child", r"RESULT shell listening", BOOT, "the new guest to listen")
+    before = free_of(lab)
+    board.type("reboot\n", domain=0)
+    lab.wait_until_up(after=1)
+    board.type("ping still-here\n", domain=CHILD)
+    board.wait_for("child", r"pong still-here", 60, "the guest that it had made")
+    assert free_of(lab) == before
+    lab.ctl("destroy child")
+    assert set(lab.domains()) == {"control", "other"}
+    assert lab.json("audit")["ok"]
