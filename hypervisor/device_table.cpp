@@ -32,7 +32,7 @@ void tell(Machine& m, const pci::Statement& statement) {
 Status check_isolation(Machine& m, DomainId domain, const Claim& claim,
                        const pci::FunctionInfo& info, TextWriter& why) {
   if (info.aliased && !claim.accept_insecure) {
-    why.text("its requests carry a bridge's requester ID; accept = [\"insecure\"] allows it");
+    why.text("its requests carry a bridge's requester ID; accept = [\"no-isolation\"] allows it");
     return fail(Code::kNoIsolation, info.bdf.value());
   }
   for (unsigned i = 0; i < m.device_count; ++i) {
@@ -104,8 +104,9 @@ Result<assign::Device*> claim_device(Machine& m, DomainId domain, const Claim& c
     why.text("there is no such function on this board");
     return fail(Code::kNotFound, claim.host.value());
   }
-  if (device->domain != kNobody) {
-    const Partition* owner = m.partitions[device->domain];
+  const unsigned has = device->domain.load();
+  if (has != kNobody) {
+    const Partition* owner = has < m.partitions.size() ? m.partitions[has] : nullptr;
     why.text("domain ").text(owner != nullptr ? owner->name() : "?").text(" has it");
     return fail(Code::kNotOwner, claim.host.value());
   }

@@ -55,6 +55,12 @@ Result<RamPart> take_ram(Machine& m, std::uint64_t bytes, std::optional<Hpa> bas
   return RamPart{TRY(m.free_ram.take_highest(bytes, 2 * kMiB)), bytes};
 }
 
+void scrub(Machine& m, const RamPart& part) {
+  if (part.size == 0) return;
+  __builtin_memset(m.memory.map(part.base, part.size), 0, part.size);
+  m.memory.make_observable(part.base, part.size);
+}
+
 void give_ram_back(Machine& m, const RamPart& part) {
   if (part.size == 0) return;
   if (m.free_ram.give_back({part.base, part.size})) return;
@@ -294,6 +300,7 @@ void drain(Machine& m, DomainObjects& o) {
   if (o.quota.value() != 0) m.pool.give_back(o.quota, kQuotaBytes);
   give_ram_back(m, o.ram);
   give_ram_back(m, o.window);
+  scrub(m, o.bundle_home);
   give_ram_back(m, o.bundle_home);
   unmake(m, &o);
 }

@@ -44,8 +44,9 @@ control::DeviceRecord record_of(Machine& m, assign::Device& device) {
   record.guest = control::kNoBdf;
   record.domain = control::kNoDomain;
   record.state = state_of(device);
-  if (device.domain < m.partitions.size() && m.partitions[device.domain] != nullptr) {
-    record.domain = Toolstack::handle_of(*m.partitions[device.domain]);
+  const unsigned owner = device.domain.load();
+  if (owner < m.partitions.size() && m.partitions[owner] != nullptr) {
+    record.domain = Toolstack::handle_of(*m.partitions[owner]);
     record.guest = device.placement.guest.value();
   }
   record.vendor = device.info.vendor;
@@ -135,10 +136,12 @@ void Toolstack::attach(const control::DeviceArgument& argument, Reply& reply) {
 void Toolstack::detach(const control::DeviceArgument& argument, Reply& reply) {
   assign::Device* device = find_device(machine_, HostBdf(argument.bdf));
   if (device == nullptr) return refuse(reply, argument.bdf, Code::kNotFound, {});
-  if (device->domain >= machine_.partitions.size()) {
+  // Looked at once: a PF's owner may be taking its VF back meanwhile.
+  const unsigned owner = device->domain.load();
+  Partition* partition = owner < machine_.partitions.size() ? machine_.partitions[owner] : nullptr;
+  if (partition == nullptr) {
     return refuse(reply, argument.bdf, Code::kBadState, "no domain has it");
   }
-  Partition* partition = machine_.partitions[device->domain];
   const bool force = (argument.flags & control::device_argument::kForce) != 0;
   const Status begun = partition->domain().devices().detach(*device, force);
   if (!begun) refuse(reply, argument.bdf, begun.error().code, {});

@@ -36,6 +36,14 @@ void AuditReport::violation(std::string_view text) {
   (void)texts_.push_back(kept);  // not full
 }
 
+void AuditReport::add(const AuditReport& other) {
+  streams += other.streams;
+  mappings += other.mappings;
+  lpis += other.lpis;
+  for (std::size_t i = 0; i < other.texts(); ++i) violation(other.text(i));
+  violations_ += other.violations_ - other.texts();
+}
+
 void AuditReport::write_json(TextWriter& out) const {
   out.text("{\"ok\":").text(ok() ? "true" : "false").text(",\"streams\":").dec(streams);
   out.text(",\"mappings\":").dec(mappings).text(",\"lpis\":").dec(lpis).text(",\"violations\":[");

@@ -86,6 +86,8 @@ class AuditReport {
 
   /// Counts one violation; the first kTexts are kept, cut to kTextBytes.
   void violation(std::string_view text);
+  /// All that `other` has counted and found.
+  void add(const AuditReport& other);
 
   [[nodiscard]] bool ok() const { return violations_ == 0; }
   [[nodiscard]] std::uint64_t violations() const { return violations_; }

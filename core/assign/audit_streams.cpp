@@ -146,10 +146,11 @@ class NobodysStreams final : public iommu::StreamVisitor {
  public:
   static constexpr std::size_t kMost = 8;  // more than that are not told one by one
 
-  explicit NobodysStreams(const AuditInput& input) : input_(input) {}
+  explicit NobodysStreams(const AuditInput& input) : owned_(input) {}
   /// One in quarantine with a page of its own reaches nobody.
   void stream(const iommu::StreamView& view) override {
-    if (view.scratch || has_owner(view.stream) || suspects_.full()) return;
+    const auto is_its = [&](const Device& device) { return device.stream == view.stream; };
+    if (view.scratch || suspects_.full() || owned_.any(is_its)) return;
     (void)suspects_.push_back(view.stream);  // not full
   }
   [[nodiscard]] const StaticVector<StreamId, kMost>& suspects() const { return suspects_; }
@@ -161,15 +162,7 @@ class NobodysStreams final : public iommu::StreamVisitor {
   }
 
  private:
-  [[nodiscard]] bool has_owner(StreamId stream) const {
-    for (const AuditedDomain& domain : input_.domains) {
-      for (std::size_t i = 0; i < domain.devices->size(); ++i) {
-        if (domain.devices->device(i).stream == stream) return true;
-      }
-    }
-    return false;
-  }
-  const AuditInput& input_;
+  Owned owned_;
   StaticVector<StreamId, kMost> suspects_;
 };
 
@@ -185,8 +178,7 @@ void check_streams(const iommu::Smmu& smmu, const AuditedDomain& domain, Devices
 void check_nobodys_streams(const AuditInput& input, AuditReport& report) {
   NobodysStreams first(input);
   input.hw.smmu->audit(first);
-  // Who has a device is looked at without a lock and may have changed in between: what is wrong is
-  // so at every look.
+  // Who has a device may have changed in between: what is wrong is so at every look.
   std::array<bool, NobodysStreams::kMost> wrong{};
   for (std::size_t i = 0; i < first.suspects().size(); ++i) wrong[i] = true;
   for (unsigned look = 1; look < kLooks && !first.suspects().empty(); ++look) {

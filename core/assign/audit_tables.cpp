@@ -203,20 +203,37 @@ bool share_bars(const Device& a, const Device& b) {
   return false;
 }
 
-/// Which devices a set has is fixed at boot: no lock is needed for that.
+/// What the devices of two domains have in common that they should not.
+struct Shared {
+  bool device = false;
+  bool bar = false;
+};
+
+Shared shared(const AuditedDomain& a, const AuditedDomain& b) {
+  const Members of_a(a);
+  const Members of_b(b);
+  Shared found;
+  for (const Device* one : of_a) {
+    for (const Device* other : of_b) {
+      found.device |= one == other;
+      found.bar |= one != other && share_bars(*one, *other);
+    }
+  }
+  return found;
+}
+
 void check_pair(const AuditedDomain& a, const AuditedDomain& b, AuditReport& report) {
   if (overlap(a.ram_home, a.ram_bytes, b.ram_home, b.ram_bytes)) {
     complain_of_both(a, b, " have RAM in common", report);
   }
-  for (std::size_t i = 0; i < a.devices->size(); ++i) {
-    for (std::size_t k = 0; k < b.devices->size(); ++k) {
-      if (&a.devices->device(i) == &b.devices->device(k)) {
-        complain_of_both(a, b, " have a device in common", report);
-      } else if (share_bars(a.devices->device(i), b.devices->device(k))) {
-        complain_of_both(a, b, " have devices with a BAR in common", report);
-      }
-    }
+  // A device that went from one to the other in between is not both's at the next look.
+  Shared wrong{true, true};
+  for (unsigned look = 0; look < kLooks && (wrong.device || wrong.bar); ++look) {
+    const Shared now = shared(a, b);
+    wrong = {wrong.device && now.device, wrong.bar && now.bar};
   }
+  if (wrong.device) complain_of_both(a, b, " have a device in common", report);
+  if (wrong.bar) complain_of_both(a, b, " have devices with a BAR in common", report);
 }
 
 }  // namespace

@@ -11,10 +11,10 @@ namespace {
 
 using Kind = vpci::Effect::Kind;
 
-void say(const Hardware& hw, port::Severity severity, const Owner& owner, const Device& device,
+void say(const Hardware& hw, port::Severity severity, std::string_view whose, const Device& device,
          std::string_view what, Error why) {
   Text<200> line;
-  line.text(owner.name).text(": ").bdf(device.info.bdf.value()).text(": ").text(what).text(": ");
+  line.text(whose).text(": ").bdf(device.info.bdf.value()).text(": ").text(what).text(": ");
   line.text(describe(why.code)).text(" (").hex(why.arg).ch(')');
   hw.log->line(severity, line.view());
 }
@@ -25,7 +25,7 @@ void say_of_guest(const Hardware& hw, const Owner& owner, Device& device, std::s
   constexpr unsigned kMostLines = 8;
   if (device.guest_lines == kMostLines) return;
   ++device.guest_lines;
-  say(hw, port::Severity::kWarning, owner, device, what, why);
+  say(hw, port::Severity::kWarning, owner.name, device, what, why);
 }
 
 void set_bus_master(Device& device, bool on) {
@@ -78,11 +78,11 @@ Status reset(const Hardware& hw, Device& device) {
 
 /// Where a device that is nobody's waits: aborts, or its own page where aborts would hang it. Where
 /// no page can be had it aborts all the same.
-void rest(const Hardware& hw, const Owner& owner, Device& device) {
+void rest(const Hardware& hw, Device& device) {
   if (!device.placement.scratch || device.state != DeviceState::kQuarantined) return;
   const Status resting = hw.smmu->quarantine(device.stream, iommu::QuarantineKind::kScratch);
   if (!resting) {
-    say(hw, port::Severity::kWarning, owner, device, "no scratch page for its quarantine",
+    say(hw, port::Severity::kWarning, "nobody", device, "no scratch page for its quarantine",
         resting.error());
   }
 }
@@ -205,6 +205,7 @@ Status hand_over(const Hardware& hw, const Owner& owner, Device& device) {
   const Status attached = attach_stream(hw, owner, device);
   if (!attached) {
     take_messages(hw, owner, device);
+    rest(hw, device);
     return attached;
   }
   device.guest_lines = 0;
@@ -227,16 +228,17 @@ Status take_back(const Hardware& hw, const Owner& owner, Device& device) {
   device.doorbell_open = false;
   if (!blocked) {
     device.state = DeviceState::kBroken;
-    say(hw, port::Severity::kError, owner, device, "its DMA could not be cut off", blocked.error());
+    say(hw, port::Severity::kError, owner.name, device, "its DMA could not be cut off",
+        blocked.error());
     return blocked;
   }
   if (!was_reset &&
       !(was_reset.error().code == Code::kNoReset && device.placement.accept_no_reset)) {
     device.state = DeviceState::kBroken;
-    say(hw, port::Severity::kError, owner, device, "stays in quarantine", was_reset.error());
+    say(hw, port::Severity::kError, owner.name, device, "stays in quarantine", was_reset.error());
     return was_reset;
   }
-  rest(hw, owner, device);
+  rest(hw, device);
   return {};
 }
 
@@ -246,9 +248,11 @@ Status reset_quarantined(const Hardware& hw, Device& device) {
   }
   TRY(hw.smmu->block(device.stream));
   const Status done = reset(hw, device);
-  if (!done && done.error().code == Code::kNoReset) return done;
-  device.state = done ? DeviceState::kQuarantined : DeviceState::kBroken;
-  device.clean = done.has_value();
+  if (done || done.error().code != Code::kNoReset) {
+    device.state = done ? DeviceState::kQuarantined : DeviceState::kBroken;
+    device.clean = done.has_value();
+  }
+  rest(hw, device);
   return done;
 }
 

@@ -100,8 +100,7 @@ class TestDomain {
     for (unsigned i = 0; i < 2; ++i) {
       owner.cpus[i] = CpuIndex(static_cast<std::uint8_t>(2 * index_ + i));
     }
-    EXPECT_TRUE(devices.init(hw, owner, 0));
-    return {};
+    return devices.init(hw, owner, 0);
   }
 
   // The guest's config space and BARs.
@@ -114,7 +113,7 @@ class TestDomain {
   }
   unsigned capability(GuestBdf bdf, std::uint8_t id) {
     auto at = static_cast<unsigned>(config(bdf, 0x34, 1));
-    while (at != 0 && config(bdf, at, 1) != id) {
+    while (at != 0 && at != 0xff && config(bdf, at, 1) != id) {
       at = static_cast<unsigned>(config(bdf, at + 1, 1));
     }
     return at;

@@ -253,10 +253,13 @@ void Walk::assign_vfs(SriovInfo& info, Reach reach) {
     if (pci::find(inventory_, vf_bdf(info, i)) != nullptr) trouble = VfLimit::kBroken;
   }
   for (Bar& bar : info.bars) {
-    // What others need more is not spent on functions that perhaps nobody switches on.
+    // What others need more is not spent on functions that perhaps nobody switches on. Below 4 GiB
+    // all the same where there is plenty: QEMU 10.0 maps igb's VFs by the lower half of the
+    // address.
     const bool modest = bar.size <= mem32_.left() / 4 / info.usable;
     const bool high = high_window(bar, reach) != nullptr;
-    const bool fine = bar.size == 0 || ((high || modest) && place(bar, info.usable, reach));
+    const bool fine = bar.size == 0 || (modest && place(bar, info.usable, Reach::k32Bit)) ||
+                      (high && place(bar, info.usable, reach));
     if (!fine) trouble = VfLimit::kNoRoom;
   }
   if (trouble == VfLimit::kNone) return;

@@ -61,7 +61,7 @@ TEST_F(Sriov, BootMeasuresAndPlacesVfsThatAreOff) {
   EXPECT_EQ(info().bars[0].size, 0x4000U);
   EXPECT_EQ(vf_window(info(), 0), 0x4000U * 7);
   EXPECT_TRUE(info().bars[0].is64);
-  EXPECT_GE(info().bars[0].bus, 4 * kGiB);
+  EXPECT_LT(info().bars[0].bus, 4 * kGiB);  // there is plenty of room
   EXPECT_TRUE(port->ari_forwarding());
   EXPECT_EQ(igb.vfs_on(), 0U);
   EXPECT_EQ(igb.peek(igb.sriov_at() + 0x10, 2), 0U);

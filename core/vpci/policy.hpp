@@ -21,7 +21,7 @@ enum class Owner : std::uint8_t {
   kMsix,
   kAdvancedFeatures,
   kSerial,
-  kSriov,  // shown to the hardware domain alone
+  kSriov,  // shown behind a virtual root port alone
 };
 
 /// When a row applies: where MSI registers lie depends on the capability's own bits (PCIe 7.7.1),

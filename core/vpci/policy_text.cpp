@@ -14,7 +14,7 @@ std::string_view title(Owner owner) {
     case Owner::kAdvancedFeatures: return "Advanced Features, 13";
     case Owner::kSerial: return "Device Serial Number, extended 0003";
     case Owner::kSriov:
-      return "Single Root I/O Virtualization, extended 0010 (to the hardware domain alone)";
+      return "Single Root I/O Virtualization, extended 0010 (behind a virtual root port alone)";
   }
   return "";
 }

@@ -16,6 +16,7 @@ import statistics
 import sys
 from dataclasses import dataclass
 
+import control
 import guests
 import hotspots
 import iommu
@@ -178,7 +179,8 @@ def main() -> int:
             return 0
         say(guests.machine_description())
         figures = workstation.measure(chosen.quick)
-        figures = board_figures(QUICK if chosen.quick else FULL) + figures
+        effort = QUICK if chosen.quick else FULL
+        figures = [*board_figures(effort), *control.figures(effort.rounds, chosen.quick), *figures]
     except (measure.Broken, paths.Missing, RuntimeError) as problem:
         print(problem, file=sys.stderr)
         return 1

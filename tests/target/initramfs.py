@@ -45,7 +45,9 @@ ROLES = {
     "iommu": Role(modules=("nvme", "crc32c_generic", "ext4", "igb", "af_packet",
                            "vfio_iommu_type1", "vfio_pci"),
                   programs=("edu_stray",), libraries=("drive", "card")),
-    "control": Role(modules=("nvme", "igb"), tools=("penstockctl",)),
+    "visitor": Role(modules=("nvme", "crc32c_generic", "ext4", "igb", "igbvf", "af_packet"),
+                    libraries=("drive", "card")),
+    "control": Role(modules=("nvme", "igb"), programs=("nvme_vf",), tools=("penstockctl",)),
     "lspci": Role(modules=("nvme", "igb"), libraries=("drive",), trees=("pciutils",)),
     "boot": Role(minimal=True),
 }

@@ -14,7 +14,7 @@ from vpci_policy import Policy, Register, Section
 
 CONFIG_BYTES = 4096
 FIRST_EXTENDED = 0x100  # PCIe 7.6.1
-EXPRESS, MSI, MSIX = (False, 0x10), (False, 0x05), (False, 0x11)
+EXPRESS, MSI, MSIX, SRIOV = (False, 0x10), (False, 0x05), (False, 0x11), (True, 0x10)
 PORT = "behind a virtual root port"  # the condition of the registers that a link has
 
 # What lspci tells that is not in config space: it comes from the kernel, which knows the topology.
@@ -43,6 +43,11 @@ CAPABILITY_LINES = {
     MSI: {"": ["MSI Message Control"], "Address": ["MSI Address", "MSI Upper Address", "MSI Data"],
           "Masking": ["MSI Mask Bits", "MSI Pending Bits"]},
     MSIX: {"": ["MSI-X Message Control"], "Vector table": ["MSI-X Table"], "PBA": ["MSI-X PBA"]},
+    SRIOV: {"IOVCap": ["SR-IOV Capabilities"], "IOVCtl": ["SR-IOV Control"],
+            "IOVSta": ["SR-IOV Status"], "Initial VFs": ["InitialVFs", "TotalVFs", "NumVFs"],
+            "VF offset": ["First VF Offset", "VF Stride", "VF Device ID"],
+            "Supported Page Size": ["Supported Page Sizes", "System Page Size"],
+            "Region {}": ["VF BAR {}"]},
     (False, 0x01): {"Flags": ["PMC"], "Status": ["PMCSR"]},
 }
 
@@ -144,6 +149,11 @@ class Comparison:
     _covered: set[int] = field(default_factory=set)
     _no_link: str = ""  # the policy's reason
 
+    @property
+    def integrated(self) -> bool:
+        """Whether the guest has it on its root bus, without a port above."""
+        return self.guest.slot.split(":")[1] == "00"
+
     def _fail(self, place: str, name: str, bare: int, guest: int, text: str) -> None:
         self.unexplained.append(f"{self.bare.identity} {place}, {name}: {bare:#x} on the bare "
                                 f"board, {guest:#x} in the guest: {text}")
@@ -156,6 +166,9 @@ class Comparison:
         for offset, key in shown.items():
             if there.get(offset) != key:
                 self._fail("capabilities", f"{key[1]:#x}", 0, offset, "the device has none there")
+        if (True, 0) not in there.values() and any(extended for extended, _ in shown.values()):
+            # The extended list begins at 0x100, if need be with a link and nothing else.
+            self._covered |= set(range(FIRST_EXTENDED, FIRST_EXTENDED + 4))
         for offset, key in there.items():
             self._judge_capability(policy, offset, key, offset in shown)
         for offset in range(CONFIG_BYTES):
@@ -171,11 +184,12 @@ class Comparison:
     def _judge_capability(self, policy: Policy, offset: int, key: tuple[bool, int],
                           shown: bool) -> None:
         section = policy.capabilities.get(key)
-        listed = section is not None and not section.restriction
+        listed = section is not None and (not section.restriction or
+                                          PORT in section.restriction and not self.integrated)
         name = capability_name(policy, self.bare, offset, key)
         if not shown:
             why = (policy.never[key] if key in policy.never else
-                   section.restriction if section is not None else UNLISTED)
+                   f"shown {section.restriction}" if section is not None else UNLISTED)
             if listed:
                 self._fail(name, "the capability", offset, 0, "the policy shows it")
             self.registers.append(Difference(name, "all of it", "there", "absent",
@@ -232,6 +246,8 @@ class Comparison:
         """Why the guest's value is not what the policy says, or nothing."""
         if reg.name.startswith("BAR "):
             return self._bar_problem(reg, bare, guest)
+        if reg.name.startswith("VF BAR "):
+            return "its kind is not the device's" if guest and (guest ^ bare) & 0xf else ""
         fixed = reg.masks.get("ro", 0)
         if reg.name == "Capabilities Pointer":  # the walk through both lists judges it
             return ""
@@ -245,10 +261,11 @@ class Comparison:
             fixed &= ~0xe
             if guest & 0xe > bare & 0xe:
                 return "more messages than the device has"
+        elif reg.name in ("InitialVFs", "TotalVFs"):  # 9.3.3.5, 9.3.3.6: so may the VFs
+            return "more VFs than the device has" if guest > bare else ""
         elif reg.name == TYPE:  # 7.5.3.2: an endpoint, or an integrated one
             fixed &= ~0xf0
-            integrated = self.guest.slot.split(":")[1] == "00"
-            if guest >> 4 & 0xf != (9 if integrated else bare >> 4 & 0xf):
+            if guest >> 4 & 0xf != (9 if self.integrated else bare >> 4 & 0xf):
                 return "the type does not fit the place"
         if (guest ^ bare) & fixed:
             return "it is read-only and the device's own"
@@ -285,7 +302,7 @@ class Comparison:
                 why = self._behind(there.get(block), label)
             if why is None:
                 self.unexplained.append(f"{self.bare.identity} {name}: {one!r} on the bare board, "
-                                        f"{other!r} in the guest, and no register behind it differs")
+                                        f"{other!r} in the guest: no register behind it differs")
             if not (block and block not in shown and label):  # a hidden one: its first line only
                 self.text.append(Difference(name, label, one, other, why or "UNEXPLAINED"))
 

@@ -139,6 +139,24 @@ def network_backend(name: str = "net0") -> str:
     return f"-netdev user,id={name}"
 
 
+def sriov_devices(nvme: Path | None = None, igb: bool = False, vfs: int = 4) -> list[str]:
+    """A drive on bus 1 and a card on bus 2 that can have virtual functions. Each drive function has
+    the admin queue and two more; the flexible queues and interrupts are for the virtual ones."""
+    words = ["-device", "pcie-root-port,id=port1,bus=pcie.0,addr=0x1,chassis=1,slot=1",
+             "-device", "pcie-root-port,id=port2,bus=pcie.0,addr=0x2,chassis=2,slot=2"]
+    if nvme is not None:
+        flexible = 3 * vfs
+        words += [*drive_backend(nvme).split(), "-device", "nvme-subsys,id=subsys0", "-device",
+                  "nvme,id=nvme,bus=port1,addr=0x0,serial=penstock0,subsys=subsys0,"
+                  f"sriov_max_vfs={vfs},sriov_vq_flexible={flexible},sriov_vi_flexible={flexible},"
+                  f"max_ioqpairs={flexible + 2},msix_qsize={flexible + 3}",
+                  "-device", "nvme-ns,drive=nvme0,bus=nvme,nsid=1,shared=on"]
+    if igb:
+        words += [*network_backend().split(), "-device",
+                  "igb,id=nic,bus=port2,addr=0x0,netdev=net0,mac=52:54:00:12:34:56,romfile="]
+    return words
+
+
 def qemu_devices(nvme: Path | None = None, igb: bool = False, edu: bool = False) -> list[str]:
     """The devices of the demo at the places where the demo has them: the drive on bus 1 and the
     card on bus 2, each behind a root port, edu at 00:03.0."""

@@ -2,17 +2,17 @@
 // of one can be compared with a moment of another; all times are nanoseconds of it.
 //
 //   probe clock                 -> now
-//   probe run COMMAND...        -> begin end
-//   probe list COUNT            -> begin end of COUNT requests, without a wait between them
-//   probe pause|unpause DOMAIN  -> begin answered done
-//   probe destroy DOMAIN        done: it is listed no more
-//   probe attach DEVICE DOMAIN
-//   probe detach|force DEVICE   done: the device is free; `force` does not ask the guest
-//   probe io DRIVE              -> when the first 4 KiB of the drive had been read, once it was
-//   there
+//   probe run COMMAND...        -> begin end traps
+//   probe list COUNT            -> begin end traps, of COUNT requests without a wait between them
+//   probe pause|unpause DOMAIN  -> begin answered done traps
+//   probe destroy DOMAIN        the same; done: it is listed no more
+//   probe attach DEVICE DOMAIN  the same
+//   probe detach|force DEVICE   the same; done: the device is free; `force` does not ask the guest
+//   probe io DRIVE              -> when the first 4 KiB of the drive was read, once it is there
 //
-// DEVICE is the routing ID on the board in hexadecimal. Requests are made as core/control/abi.hpp
-// says, by the only program that makes any.
+// DEVICE is the routing ID on the board in hexadecimal. Traps are the control domain's until the
+// answer, with those of one request more, which reads the counter. Requests are made as
+// core/control/abi.hpp says, by a program that is alone: it takes no lock.
 #include <fcntl.h>
 #include <glob.h>
 #include <sys/mman.h>
@@ -24,6 +24,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <initializer_list>
 
 #include "core/control/abi.hpp"
 
@@ -31,7 +32,7 @@ namespace {
 
 using namespace penstock::control;
 
-constexpr long kNap = 100'000;  // ns, between two looks: what a `done` may be late
+constexpr long kNap = 200'000;  // ns, between two looks: what a `done` may be late
 constexpr std::uint64_t kPatience = 120'000'000'000;
 constexpr std::size_t kBlock = 4096;
 
@@ -88,10 +89,13 @@ class Interface {
     }
     globfree(&found);
     if (registers_ == nullptr) die("PCI", "no control interface");
-    sequence_ = at(kFinished);
+    start_again();
   }
 
-  /// The body of the answer; its size goes to bytes().
+  /// After somebody else's requests: the numbers go on from where they are.
+  void start_again() { sequence_ = at(kFinished); }
+
+  /// The body of the answer.
   const std::uint8_t* request(Opcode opcode, const void* arguments = nullptr,
                               std::uint32_t size = 0) {
     for (const std::uint64_t start = now();;) {
@@ -106,16 +110,27 @@ class Interface {
     return request(opcode, &argument, sizeof argument);
   }
 
-  DomainHandle domain(const char* name) {
+  /// The first domain that `is` says yes to; its handle is kNoDomain when there is none.
+  template <typename Is>
+  DomainRecord find(Is is) {
     const std::uint8_t* list = request(Opcode::kListDomains);
     ListResult head;
     std::memcpy(&head, list, sizeof head);
+    DomainRecord record{};
     for (std::uint32_t i = 0; i < head.count; ++i) {
-      DomainRecord record;
       std::memcpy(&record, list + sizeof head + i * head.record_bytes, sizeof record);
-      if (std::strcmp(record.name, name) == 0) return record.domain;
+      if (is(record)) return record;
     }
-    return kNoDomain;
+    record.domain = kNoDomain;
+    return record;
+  }
+  DomainHandle domain(const char* name) {
+    return find([&](const DomainRecord& each) { return std::strcmp(each.name, name) == 0; }).domain;
+  }
+  /// Of the control domain, this program's.
+  std::uint64_t traps() {
+    return find([](const DomainRecord& each) { return (each.flags & domain_flag::kControl) != 0; })
+        .exits;
   }
 
   DeviceState state(std::uint16_t bdf) {
@@ -172,17 +187,25 @@ Interface& interface() {
   return one;
 }
 
+void print(std::initializer_list<std::uint64_t> numbers) {
+  for (const std::uint64_t each : numbers) {
+    std::printf("%llu ", static_cast<unsigned long long>(each));
+  }
+  std::printf("\n");
+}
+
 template <typename Done>
 void timed(Opcode opcode, const void* arguments, std::uint32_t size, Done done) {
+  const std::uint64_t traps = interface().traps();
   const std::uint64_t begin = now();
   interface().request(opcode, arguments, size);
   const std::uint64_t answered = now();
+  const std::uint64_t traps_of_request = interface().traps() - traps;
   while (!done()) {
     if (now() - answered > kPatience) die("waited", "too long");
     nap();
   }
-  std::printf("%llu %llu %llu\n", static_cast<unsigned long long>(begin),
-              static_cast<unsigned long long>(answered), static_cast<unsigned long long>(now()));
+  print({begin, answered, now(), traps_of_request});
 }
 
 void on_domain(Opcode opcode, const char* name) {
@@ -201,17 +224,19 @@ void on_device(Opcode opcode, const char* device, const char* domain, std::uint3
 }
 
 void list(unsigned count) {
-  interface().request(Opcode::kListDomains);
+  const std::uint64_t traps = interface().traps();
   const std::uint64_t begin = now();
   for (unsigned i = 0; i < count; ++i) interface().request(Opcode::kListDomains);
-  std::printf("%llu %llu\n", static_cast<unsigned long long>(begin),
-              static_cast<unsigned long long>(now()));
+  const std::uint64_t end = now();
+  print({begin, end, interface().traps() - traps});
 }
 
 void run(char** command) {
+  const std::uint64_t traps = interface().traps();
   const std::uint64_t begin = now();
-  const pid_t child = vfork();
+  const pid_t child = fork();
   if (child == 0) {
+    dup2(open("/dev/null", O_WRONLY), STDOUT_FILENO);
     execvp(command[0], command);
     _exit(127);
   }
@@ -219,8 +244,8 @@ void run(char** command) {
   waitpid(child, &status, 0);
   const std::uint64_t end = now();
   if (status != 0) die(command[0], "failed");
-  std::printf("%llu %llu\n", static_cast<unsigned long long>(begin),
-              static_cast<unsigned long long>(end));
+  interface().start_again();
+  print({begin, end, interface().traps() - traps});
 }
 
 void io(const char* drive) {
@@ -232,7 +257,7 @@ void io(const char* drive) {
     close(file);
     if (got == static_cast<ssize_t>(sizeof block)) break;
   }
-  std::printf("%llu\n", static_cast<unsigned long long>(now()));
+  print({now()});
 }
 
 }  // namespace
@@ -242,7 +267,7 @@ int main(int count, char** words) {
     return count >= needs + 2 && std::strcmp(words[1], word) == 0;
   };
   if (is("clock", 0))
-    std::printf("%llu\n", static_cast<unsigned long long>(now()));
+    print({now()});
   else if (is("run", 1))
     run(words + 2);
   else if (is("list", 1))

@@ -1,0 +1,55 @@
+# Role "visitor": a guest whose devices come and go while it runs. It obeys orders typed on its console, one a line, and
+# says "did ORDER" after each:
+#   drive SEED   waits for a drive, checks the question on it and has fio verify what it writes (lib/drive.sh)
+#   card         waits for a network card, sends a file there and back (lib/card.sh)
+#   busy SEED    fio on the drive, in the background
+#   pci          the functions that it sees
+#   log LINES    the newest lines of the kernel's log
+#   ping WORD, poweroff, reboot
+. /lib/drive.sh
+. /lib/card.sh
+
+drive_io() {
+    appears ${drive}p2 60
+    mount_drive
+    verify_question
+    [ $verified = yes ] || fail "the file on the drive is not what its checksum says"
+    fio_pass "$1" || {
+        head -n 20 /tmp/fio.out
+        fail "fio found wrong data or an error"
+    }
+    echo "sha256=$actual nonce=$(word nonce none) pass=$1" >/mnt/answer.txt
+    sync
+    umount /mnt || fail "cannot unmount"
+    result "drive verified=yes sha256=$actual"
+}
+
+card_io() {
+    left=600
+    until ls -d /sys/class/net/*/device >/dev/null 2>&1; do
+        left=$((left - 1))
+        [ $left -gt 0 ] || fail "no card came in 60 s"
+        usleep 100000
+    done
+    card_up
+    exchange_file
+    result "card verified=$verified driver=$driver"
+}
+
+result "listening"
+while read -r order first rest; do
+    case $order in
+        "") continue ;;
+        drive) drive_io "${first:-1}" ;;
+        card) card_io ;;
+        busy) (fio_pass "${first:-1}"; result "busy-ended") & ;;
+        pci) list_pci ;;
+        log) dmesg | tail -n "${first:-20}" ;;
+        ping) result "pong $first" ;;
+        poweroff) result "leaving poweroff"; poweroff -f; sleep 60 ;;
+        reboot) result "leaving reboot"; reboot -f; sleep 60 ;;
+        *) result "unknown-order $order" ;;
+    esac
+    result "did $order"
+done
+result "console-ended"
