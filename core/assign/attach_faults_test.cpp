@@ -2,7 +2,7 @@
 // whole, and the device is as before, or broken and nobody's.
 #include <gtest/gtest.h>
 
-#include "core/assign/slot_board.hpp"
+#include "core/assign/test_slot_board.hpp"
 #include "sim/pci/reset_faults.hpp"
 
 namespace penstock::assign {

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "core/assign/slot_board.hpp"
+#include "core/assign/test_slot_board.hpp"
 
 namespace penstock::assign {
 namespace {
@@ -351,14 +351,13 @@ TEST_F(Slots, SlotsRunOut) {
 TEST_F(Slots, TheBridgeControlOfAPortResetsTheCardBelow) {
   start_with_card();
   const unsigned resets = model().resets();
-  const std::uint32_t data = 0x1234'5678;
   model().bar_memory(0)[0x1000] = 0x5a;
   port.hold_bus_in_reset(true);
   EXPECT_EQ(model().resets(), resets + 1);
   EXPECT_FALSE(model().bus_master());
   EXPECT_EQ(red().config(kCard, 0, 4), 0xffff'ffffU);
   EXPECT_FALSE(red().cpu_table.translate(Gpa(kHigh)));
-  EXPECT_FALSE(red().devices.bar_write(Gpa(kHigh + 0x2000), 4, data));
+  EXPECT_FALSE(red().devices.bar_write(Gpa(kHigh + 0x2000), 4, 7));
   EXPECT_FALSE(model().raise(2));
   EXPECT_TRUE(board.take_interrupts().empty());
   EXPECT_EQ(card().state, DeviceState::kAssigned);

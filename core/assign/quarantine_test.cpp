@@ -1,7 +1,7 @@
 // Devices that nobody has: clean ones, broken ones, and those that wait with a page of their own.
 #include <gtest/gtest.h>
 
-#include "core/assign/slot_board.hpp"
+#include "core/assign/test_slot_board.hpp"
 #include "sim/pci/reset_faults.hpp"
 
 namespace penstock::assign {

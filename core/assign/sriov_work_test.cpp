@@ -3,7 +3,7 @@
 
 #include <functional>
 
-#include "core/assign/slot_board.hpp"
+#include "core/assign/test_slot_board.hpp"
 #include "sim/pci/sriov.hpp"
 
 namespace penstock::assign {

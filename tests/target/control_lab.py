@@ -22,16 +22,19 @@ class Child:
         name = self.domain.name
         toml = scenario.configuration([self.domain])
         toml = toml.replace(str(self.domain.kernel), f"/guests/{name}.image")
-        toml = toml.replace(str(self.domain.initrd), f"/guests/{name}.cpio")
-        return {f"guests/{name}.toml": toml.encode(), f"guests/{name}.image": self.domain.kernel,
-                f"guests/{name}.cpio": self.domain.initrd}
+        files = {f"guests/{name}.image": self.domain.kernel}
+        if self.domain.initrd is not None:
+            toml = toml.replace(str(self.domain.initrd), f"/guests/{name}.cpio")
+            files[f"guests/{name}.cpio"] = self.domain.initrd
+        return {f"guests/{name}.toml": toml.encode(), **files}
 
 
 def control_domain(folder: Path, children: list[scenario.Domain], cpus: list[int] | None = None,
-                   kernel: str = "6.12", **more) -> scenario.Domain:
-    """The control domain, with everything that its children need in its RAM disk."""
+                   kernel: str = "6.12", files: dict[str, Path | bytes] | None = None,
+                   **more) -> scenario.Domain:
+    """The control domain, with everything that its children need in its RAM disk, and `files`."""
     base = initramfs.build("control", kernel)
-    files = {}
+    files = dict(files or {})
     for child in children:
         files |= Child(child).files()
     initrd = initramfs.extend(base, files, folder / "control.cpio")

@@ -1,5 +1,5 @@
 """The demo: two Debian guests, a real device each, and a traitor; then one guest with an IOMMU of
-its own (demo_iommu.py).
+its own (demo_iommu.py); then guests and devices that come and go (demo_control.py).
 
     demo.py          build/demo/demo.toml on the hypervisor, by way of `penstock run`
     demo.py --bare   the same guests directly on the board, one after the other, without a
@@ -22,6 +22,7 @@ import disk
 import paths
 from board import Board, Failure, bare_command
 from console import Console, fields
+from demo_control import control_act
 from demo_iommu import iommu_act
 from judgement import Judgement, Results
 from scenario import (BOARD_RAM, CMDLINE, EDU, IGB, MIB, NVME, RAM_BASE, Device, Domain,
@@ -209,8 +210,8 @@ def domain_report(console: Console, domain: Domain, devices: list[dict]) -> dict
             "memory": domain.memory, "devices": devices}
 
 
-def write_report(console: Console, domains: list[dict], iommu: dict, judgement: Judgement,
-                 seconds: float) -> dict:
+def write_report(console: Console, domains: list[dict], iommu: dict, control: dict,
+                 judgement: Judgement, seconds: float) -> dict:
     memory = (events_named(console, "memory") or [{}])[-1]
     exits = {each["domain"]: {key: value for key, value in each.items() if key != "domain"}
              for each in events_named(console, "exits") if "domain" in each}
@@ -222,6 +223,7 @@ def write_report(console: Console, domains: list[dict], iommu: dict, judgement: 
         "exits": exits,
         "blocked": events_named(console, "blocked"),
         "iommu": iommu,
+        "control": control,
         "checks": [{"what": name, "ok": good, "detail": detail}
                    for name, good, detail in judgement.checks],
         "seconds": round(seconds, 1),
@@ -291,9 +293,10 @@ def demo(penstock: list[str]) -> bool:
     traitor = judge_traitor(judgement, net, store, events_named(console, "blocked"))
     iommu = iommu_act(judgement, OUT, BOARD_NAME, nonce, penstock,
                       lambda text: progress(started, text))
+    control = control_act(judgement, OUT, nonce, lambda text: progress(started, text))
     report = write_report(console, [domain_report(console, domains[0], [drive]),
                                     domain_report(console, domains[1], [card, traitor])],
-                          iommu, judgement, time.monotonic() - started)
+                          iommu, control, judgement, time.monotonic() - started)
     print_table(report)
     return report["ok"]
 

@@ -49,6 +49,13 @@ def test_the_traitor_is_stopped_and_named(report):
         assert entry["evidence"]
 
 
+# Covers: S3.11 S3.19 S3.22
+def test_guests_and_functions_came_and_went(report):
+    guests = report["control"]["guests"]
+    assert [guest["name"] for guest in guests] == ["first", "second"]
+    assert all(guest["verified"] and len(guest["devices"]) == 2 for guest in guests)
+
+
 # Covers: S2.2 S2.5 S2.7 S2.26
 def test_guest_with_an_iommu_keeps_its_devices_apart(report):
     iommu = report["iommu"]

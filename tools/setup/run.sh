@@ -111,6 +111,13 @@ run_tests() {
   "$PYTHON" tools/check/counts.py "$RESULTS"
 }
 
+run_soak() {
+  build_host
+  build_target
+  build_ctl
+  ROUNDS=${ROUNDS:-5000} "$PYTHON" -m pytest -q -s -p no:cacheprovider tests/target/test_soak.py "$@" 9>&-
+}
+
 run_check() {
   local fix=${1:-}
   case $fix in '' | --fix) ;; *) die "./dev check knows only --fix, not '$fix'" ;; esac
