@@ -88,6 +88,7 @@ void check_machine(Machine& m, assign::AuditReport& report) REQUIRES(m.life) {
 void Machine::audit(TextWriter& json) {
   const Forbidden ranges = forbidden(*this);
   StaticVector<assign::AuditedDomain, kMaxDomains> domains;
+  const LockGuard still(virtual_functions.lock());
   const LockGuard guard(life);
   for (Partition* partition : partitions) {
     if (partition != nullptr)

@@ -69,10 +69,10 @@ bool add_absent_device(Machine& m) {
 Status fill_device(Machine& m, unsigned index, const pci::FunctionInfo& info) {
   DeviceObjects& objects = *m.device_objects[index];
   assign::Device& device = objects.device;
+  device.info = info;  // first: whoever dismisses it goes by this
   device.stream = StreamId(TRY(m.iommu_map.translate(info.bdf.value())));
   device.device_id = DeviceId(TRY(m.msi_map.translate(info.bdf.value())));
   objects.config = m.ecam.function(info.bdf);
-  device.info = info;
   device.config = &objects.config;
   for (std::size_t i = 0; i < device.bars.size(); ++i) {
     device.bars[i] = nullptr;
@@ -85,7 +85,9 @@ Status fill_device(Machine& m, unsigned index, const pci::FunctionInfo& info) {
   TRY(assign::quarantine(m.hardware(), device));
   objects.statement =
       pci::statement_of(m.inventory, info, objects.config, {m.has_smmu, true, m.has_its});
-  tell(m, objects.statement);
+  // Once: a guest can make virtual functions come and go as often as it likes (H14).
+  if (!objects.told) tell(m, objects.statement);
+  objects.told = true;
   return {};
 }
 

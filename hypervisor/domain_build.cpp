@@ -290,11 +290,11 @@ Status fill(Machine& m, DomainObjects& o, DomainId id, const DomainPlan& plan, T
 }
 
 /// Gives back what fill() had come to. No CPU and no device reaches any of it.
-void drain(Machine& m, DomainObjects& o) {
+void drain(Machine& m, DomainObjects& o, DomainId id) {
   o.domain.devices().take_all_back();
   o.domain.devices().release_all([](assign::Device& device) { release_device(device); });
   o.domain.destroy();
-  (void)m.lpis.set_quota(o.domain.id(), 0);
+  (void)m.lpis.set_quota(id, 0);
   unmake(m, o.smmu);
   unmake(m, o.control);
   if (o.quota.value() != 0) m.pool.give_back(o.quota, kQuotaBytes);
@@ -308,13 +308,14 @@ void drain(Machine& m, DomainObjects& o) {
 }  // namespace
 
 Status build_domain(Machine& m, DomainId id, const DomainPlan& plan, TextWriter& why) {
+  const LockGuard still(m.virtual_functions.lock());  // none of its devices vanishes meanwhile
   auto& o = *TRY(make<DomainObjects>(m, m, dma_vmid(id), doorbell_vmid(id)));
   o.config = plan.manifest.domains[plan.index];
   o.bundle = plan.bundle;
   const Status filled = fill(m, o, id, plan, why);
   if (!filled) {
     if (why.view().empty()) why.text(describe(filled.error().code));
-    drain(m, o);
+    drain(m, o, id);
     return filled;
   }
   o.bundle_home = plan.bundle_home;
@@ -335,11 +336,13 @@ bool discard_domain(Machine& m, Partition& partition) {
     free = false;
   }
   if (!free) return false;
+  const LockGuard still(m.virtual_functions.lock());
+  const DomainId id = partition.domain().id();
   {
     const LockGuard guard(m.life);
-    m.partitions[partition.domain().id().value()] = nullptr;
+    m.partitions[id.value()] = nullptr;
   }
-  drain(m, partition.objects());
+  drain(m, partition.objects(), id);
   return true;
 }
 
@@ -347,10 +350,8 @@ void announce(Machine& m, Partition& partition) {
   Text<200> text;
   text.text("domain ").text(partition.name()).text(": ").dec(partition.vcpu_count());
   text.text(" CPUs, ").dec(partition.domain().ram_bytes() / kMiB).text(" MiB, devices:");
-  const assign::DeviceSet& devices = partition.domain().devices();
-  for (std::size_t i = 0; i < devices.size(); ++i) {
-    text.ch(' ').bdf(devices.device(i).info.bdf.value());
-  }
+  const auto devices = partition.domain().devices().members();
+  for (const assign::Device* device : devices) text.ch(' ').bdf(device->info.bdf.value());
   if (devices.empty()) text.text(" none");
   if (partition.domain().iommu() != nullptr) text.text(", with an IOMMU of its own");
   m.console.line(port::Severity::kInfo, text.view());

@@ -51,6 +51,7 @@ struct DeviceObjects {
       extra_registers;
   StaticVector<vpci::CapabilityName, manifest::kMaxDenied> denied;
   pci::Statement statement;  // as of the boot, or of when the function came
+  bool told = false;         // it is in the log
   assign::Device device;
 };
 

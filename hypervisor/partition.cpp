@@ -160,6 +160,8 @@ void Partition::poll_idle(Vcpu& vcpu) {
   if (vcpu.index == VcpuIndex(0)) {
     if (state == State::kDying) return bury();
     if (state == State::kLoading) load_and_run(vcpu);
+    // Destroyed while it was loaded, in vain: nobody else wakes this CPU for it.
+    if (this->state() == State::kDying) return bury();
   }
   // Also while the domain stops: run() then leaves at once and is no longer counted.
   if (vcpu.power.load(std::memory_order_acquire) == Vcpu::Power::kOnPending) run(vcpu);
@@ -212,8 +214,9 @@ void Partition::leave(Vcpu& vcpu) {
   vcpu.power.store(Vcpu::Power::kOff, std::memory_order_release);
   if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
     // A domain whose last CPU went off by CPU_OFF can never come back: it is off.
-    State running = State::kRunning;
-    (void)state_.compare_exchange_strong(running, State::kStopping, std::memory_order_acq_rel);
+    for (State now = state(); now == State::kRunning || now == State::kPaused; now = state()) {
+      (void)state_.compare_exchange_strong(now, State::kStopping);
+    }
     State stopping = State::kStopping;
     if (state_.compare_exchange_strong(stopping, State::kEnding, std::memory_order_acq_rel)) {
       finish_stop(vcpu);

@@ -140,9 +140,8 @@ void Machine::report_domain(Partition& partition, std::string_view state) {
     exits.text(",\"").text(vm::kExitNames[reason]).text("\":").dec(partition.exits_of(reason));
   }
   console.event("exits", exits.ch('}').view());
-  const assign::DeviceSet& owned = partition.domain().devices();
-  for (std::size_t i = 0; i < owned.size(); ++i) {
-    report_device(*this, partition, owned.device(i));
+  for (const assign::Device* device : partition.domain().devices().members()) {
+    report_device(*this, partition, *device);
   }
 }
 

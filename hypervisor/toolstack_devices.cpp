@@ -122,6 +122,7 @@ void Toolstack::attach(const control::DeviceArgument& argument, Reply& reply) {
     }
     claim.guest = *slot;
   }
+  const LockGuard still(machine_.virtual_functions.lock());
   const auto device = claim_device(machine_, partition->domain().id(), claim, why);
   if (!device) return refuse(reply, argument.bdf, device.error().code, why.view());
   Status given = assign::prepare(machine_.hardware(), **device);
@@ -158,6 +159,7 @@ void Toolstack::hide(const control::DeviceArgument& argument, bool hidden, Reply
 }
 
 void Toolstack::reset_device(const control::DeviceArgument& argument, Reply& reply) {
+  const LockGuard still(machine_.virtual_functions.lock());
   assign::Device* device = find_device(machine_, HostBdf(argument.bdf));
   if (device == nullptr) return refuse(reply, argument.bdf, Code::kNotFound, {});
   if (device->domain != kNobody) {

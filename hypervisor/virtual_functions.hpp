@@ -24,6 +24,11 @@ class VirtualFunctions final : public assign::SriovHost {
   void disable(assign::Device& pf) override EXCLUDES(lock_);
   void after_reset(assign::Device& pf) override EXCLUDES(lock_);
 
+  /// Held by whatever must find the devices of the table where it left them: who builds a domain or
+  /// takes one apart, attaches a device, audits. Meanwhile no device becomes absent, and none
+  /// comes.
+  [[nodiscard]] SpinLock& lock() { return lock_; }
+
  private:
   struct Physical {
     pci::SriovPf pf;

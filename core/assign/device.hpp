@@ -98,7 +98,8 @@ struct SriovWork {
   enum class Kind : std::uint8_t { kNone, kEnable, kDisable };
   Kind kind = Kind::kNone;
   std::uint16_t count = 0;  // to enable
-  bool then_reset = false;  // the guest reset the function besides
+  bool then_reset = false;  // of kDisable: the guest reset the function besides
+  bool busy = false;        // being done right now
   bool frozen = false;      // it is on its way out: its guest gets no more of them
 };
 

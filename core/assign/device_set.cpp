@@ -64,8 +64,7 @@ void DeviceSet::serve(const vpci::PortEvent& event) {
   Device* device = by_guest(vpci::card_of(event.slot));
   if (event.bus_reset && device != nullptr && device->state == DeviceState::kAssigned) {
     apply(hw_, owner_, *device, device->view.reset());
-    device->work.then_reset = device->work.kind == SriovWork::Kind::kDisable;
-    if (!device->work.then_reset) (void)reset_in_place(hw_, owner_, *device);
+    reset_or_note(hw_, owner_, *device);
     note_work(*device);
   }
   if (event.let_go && device != nullptr) {
@@ -148,6 +147,14 @@ Status DeviceSet::attach(Device& device) {
   const LockGuard guard(lock_);
   if (has(device) || by_guest(device.placement.guest) != nullptr) {
     return fail(Code::kAlreadyExists, device.placement.guest.value());
+  }
+  // Not reserved for this domain, or gone since: a virtual function, or one that broke.
+  if (device.domain != owner_.id.value()) {
+    return fail(Code::kBadState, static_cast<std::uint64_t>(device.state));
+  }
+  if (device.state != DeviceState::kQuarantined) {
+    forget(device);
+    return fail(Code::kBadState, static_cast<std::uint64_t>(device.state));
   }
   TRY(devices_.push_back(&device));
   if (!live_) return {};
@@ -278,7 +285,9 @@ Device* DeviceSet::next_with_work(SriovWork& work) {
     if (device->work.kind == SriovWork::Kind::kNone) continue;
     work = device->work;
     device->work.kind = SriovWork::Kind::kNone;
-    if (work.kind != SriovWork::Kind::kEnable || !work.frozen) return device;
+    device->work.then_reset = false;
+    device->work.busy = work.kind != SriovWork::Kind::kEnable || !work.frozen;
+    if (device->work.busy) return device;
     device->view.vfs_lost();
   }
   return nullptr;
@@ -286,12 +295,15 @@ Device* DeviceSet::next_with_work(SriovWork& work) {
 
 DeviceSet::Afterwards DeviceSet::finish_work(Device& device, const SriovWork& work, bool done) {
   const LockGuard guard(lock_);
+  device.work.busy = false;
+  note_work(device);  // what was noted meanwhile
   const bool ours = has(device) && device.state == DeviceState::kAssigned;
   // Meanwhile it went, or is about to: whoever took its VFs away did so before they came.
   const bool late = work.kind == SriovWork::Kind::kEnable && (!ours || device.work.frozen);
   if (ours && (late || !done)) device.view.vfs_lost();
   if (late) return done ? Afterwards::kDisable : Afterwards::kNothing;
-  if (!ours || !work.then_reset) return Afterwards::kNothing;
+  const bool resets = work.kind == SriovWork::Kind::kDisable && work.then_reset;
+  if (!ours || !resets) return Afterwards::kNothing;
   (void)reset_in_place(hw_, owner_, device);
   return Afterwards::kWasReset;
 }
@@ -303,6 +315,8 @@ void DeviceSet::do_work() {
   while (Device* device = next_with_work(work)) {
     bool done = true;
     if (work.kind == SriovWork::Kind::kEnable) {
+      // A guest that switched them off a moment before has not been served yet.
+      hw_.sriov->disable(*device);
       done = hw_.sriov->enable(*device, work.count).has_value();
     } else {
       hw_.sriov->disable(*device);
@@ -326,6 +340,13 @@ void DeviceSet::stop_virtual_functions() {
     }
   }
   for (Device* device : physical) hw_.sriov->disable(*device);
+}
+
+StaticVector<const Device*, kMaxDevicesPerDomain> DeviceSet::members() {
+  const LockGuard guard(lock_);
+  StaticVector<const Device*, kMaxDevicesPerDomain> list;
+  for (const Device* device : devices_) (void)list.push_back(device);  // as many as there can be
+  return list;
 }
 
 void DeviceSet::visit(DevicesVisitor& visitor) {

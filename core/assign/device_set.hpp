@@ -94,6 +94,9 @@ class DeviceSet final : public vmsi::ItsListener {
     }
   }
 
+  /// The devices of this moment. Devices outlive every set.
+  [[nodiscard]] StaticVector<const Device*, kMaxDevicesPerDomain> members() EXCLUDES(lock_);
+
   /// As init() got it.
   [[nodiscard]] const Owner& owner() const { return owner_; }
   [[nodiscard]] bool empty() const { return devices_.empty(); }

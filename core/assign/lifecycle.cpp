@@ -264,6 +264,16 @@ Status reset_in_place(const Hardware& hw, const Owner& owner, Device& device) {
   return was_reset;
 }
 
+void reset_or_note(const Hardware& hw, const Owner& owner, Device& device) {
+  SriovWork& work = device.work;
+  if (work.kind == SriovWork::Kind::kDisable || work.busy) {
+    work.kind = SriovWork::Kind::kDisable;
+    work.then_reset = true;
+  } else {
+    (void)reset_in_place(hw, owner, device);
+  }
+}
+
 void apply(const Hardware& hw, const Owner& owner, Device& device, const vpci::Effects& effects) {
   for (const vpci::Effect& effect : effects) {
     switch (effect.kind) {
@@ -285,11 +295,7 @@ void apply(const Hardware& hw, const Owner& owner, Device& device, const vpci::E
       case Kind::kHardwareWrite:
         device.config->write(effect.offset, effect.size, effect.value);
         break;
-      case Kind::kFunctionReset:
-        // A reset switches VFs off, which somebody may have: they are taken back before.
-        device.work.then_reset = device.work.kind == SriovWork::Kind::kDisable;
-        if (!device.work.then_reset) (void)reset_in_place(hw, owner, device);
-        break;
+      case Kind::kFunctionReset: reset_or_note(hw, owner, device); break;
       case Kind::kSriovEnable:
         if (hw.sriov == nullptr || device.work.frozen) {
           device.view.vfs_lost();

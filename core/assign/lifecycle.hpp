@@ -33,6 +33,10 @@ Status reset_quarantined(const Hardware& hw, Device& device);
 /// its descriptors.
 Status reset_in_place(const Hardware& hw, const Owner& owner, Device& device);
 
+/// A reset that the guest asked for: now, or, where that would switch virtual functions off which
+/// somebody may have, after they were taken back (DeviceSet::do_work()).
+void reset_or_note(const Hardware& hw, const Owner& owner, Device& device);
+
 /// Applies what a guest's write asked for, in order.
 void apply(const Hardware& hw, const Owner& owner, Device& device, const vpci::Effects& effects);
 

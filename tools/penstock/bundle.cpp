@@ -178,6 +178,7 @@ Bytes manifest_tree(const Plan& plan, const std::vector<manifest::Blob>& blobs) 
   writer.number(tree::kVersion, tree::kVersionNumber);
   writer.text(tree::kBoard, plan.board.name);
   std::vector<std::uint64_t> hidden;
+  hidden.reserve(plan.hidden.size());
   for (const HostBdf bdf : plan.hidden) hidden.push_back(bdf.value());
   if (!hidden.empty()) writer.cells(tree::kHidden, hidden);
   for (std::size_t i = 0; i < plan.domains.size(); ++i) {

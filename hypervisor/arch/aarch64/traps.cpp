@@ -118,13 +118,13 @@ void handle_system_register(Vcpu& vcpu, GuestFrame& frame, std::uint64_t esr) {
 /// Work that a trap has left behind, on the vCPU's own time.
 void before_return(Vcpu& vcpu) {
   vm::Domain& domain = vcpu.partition->domain();
-  // The rest of long work, a share for each stay here: other interrupts and requests to stop get
-  // their turn in between.
-  if (domain.has_work()) send_sgi(vcpu.cpu->affinity, kKickSgi);
   if (domain.gic().needs_delivery(vcpu.index)) {
     domain.gic().deliver(vcpu.index, vcpu.list_registers);
   }
   vcpu.partition->check(vcpu);
+  // The rest of long work, a share for each stay here: other interrupts and requests to stop get
+  // their turn in between.
+  if (domain.has_work()) send_sgi(vcpu.cpu->affinity, kKickSgi);
 }
 
 void forward_timer(Vcpu& vcpu, std::uint32_t intid) {
