@@ -315,8 +315,6 @@ void DeviceSet::do_work() {
   while (Device* device = next_with_work(work)) {
     bool done = true;
     if (work.kind == SriovWork::Kind::kEnable) {
-      // A guest that switched them off a moment before has not been served yet.
-      hw_.sriov->disable(*device);
       done = hw_.sriov->enable(*device, work.count).has_value();
     } else {
       hw_.sriov->disable(*device);
