@@ -33,6 +33,7 @@ Status VirtualFunctions::enable(assign::Device& pf, unsigned count) {
   const LockGuard guard(lock_);
   Physical* physical = find(pf);
   if (physical == nullptr || count > physical->room) return fail(Code::kOutOfRange, count);
+  if (physical->on != 0) switch_off(*physical);
   const Status done = switch_on(*physical, count);
   if (!done) switch_off(*physical);
   return done;

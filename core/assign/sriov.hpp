@@ -11,7 +11,8 @@ struct Device;
 /// long as the hardware does, a second or two at most.
 class SriovHost {
  public:
-  /// Switches `count` VFs on; they are then devices in quarantine, nobody's. On an error none is
+  /// Switches `count` VFs on, in place of those that are: a guest may have switched them off and on
+  /// again before it was served. They are then devices in quarantine, nobody's. On an error none is
   /// on.
   virtual Status enable(Device& pf, unsigned count) = 0;
   /// Takes each VF from whoever has it, then switches all off. Nothing where none is on.
