@@ -105,7 +105,7 @@ constexpr Feature kFeatures[] = {
     {"interrupts through an ITS", Support::kSupported,
      "the DeviceID is checked; events are the hypervisor's"},
     {"hot-plug below emulated root ports", Support::kCaveats,
-     "the guest's own driver; a deadline, then surprise removal"},
+     "the guest is asked; one that does not answer loses the device by force"},
     {"virtual functions of SR-IOV", Support::kCaveats,
      "their physical function's owner is trusted with their service, not with their secrets in "
      "memory"},
@@ -115,10 +115,8 @@ constexpr Feature kFeatures[] = {
      "full config access to its own devices; what Penstock protects stays closed"},
     {"quarantine on a scratch page", Support::kCaveats,
      "for devices that hang on aborts: what they write, they can read again"},
-    {"board without an IOMMU", Support::kNotSupported,
-     "`accept = [\"no-isolation\"]` for every device"},
-    {"board without an ITS", Support::kNotSupported,
-     "`accept = [\"no-isolation\"]` for every device"},
+    {"board without an IOMMU", Support::kNotSupported, "domains without devices only"},
+    {"board without an ITS", Support::kNotSupported, "domains without devices only"},
 };
 
 void render_features(std::ostream& out) {

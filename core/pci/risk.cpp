@@ -71,7 +71,7 @@ constexpr RiskTable kRows = {{
    "they stay off, are hidden from its owner, and their streams abort"},
   {Risk::kSriov, Acceptance::kNone, Support::kSupported, "sr-iov",
    "it can make virtual functions with requester IDs of their own",
-   "only the hardware domain can enable them; streams that nobody was given abort"},
+   "its owner makes them; each is in quarantine until it is given to somebody"},
   {Risk::kOptionRom, Acceptance::kNone, Support::kSupported, "option-rom",
    "it carries an option ROM that nobody measures",
    "its window stays closed"},

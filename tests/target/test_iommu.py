@@ -156,7 +156,7 @@ def test_boot_option_refuses_it(folder):
                "viommu=off frobnicate"]
     with Board(command, folder / "console.log") as board:
         board.wait_for("penstock", r'boot option "frobnicate" is not known', 60, "the warning")
-        board.wait_for("penstock", r"domain wants: no iommu .*viommu=off", 60, "the refusal")
+        board.wait_for("penstock", r"domain wants is left out: no iommu .*viommu=off", 60, "the refusal")
         board.wait_for("plain", r"RESULT boot", BOOT_SECONDS, "the other domain to run")
         board.wait_end(120)
     assert not board.console.of("wants")
@@ -174,7 +174,7 @@ def test_board_that_cannot_nest_refuses_it(folder):
     command = [*bundle_command(bundle, scenario.qemu_devices(nvme=image), machine=machine),
                "-global", "arm-smmuv3.stage=2"]
     with Board(command, folder / "console.log") as board:
-        board.wait_for("penstock", r"domain wants: no iommu .*has no stage 1", 60, "the refusal")
+        board.wait_for("penstock", r"domain wants is left out: no iommu .*has no stage 1", 60, "the refusal")
         board.wait_for("plain", r"RESULT boot", BOOT_SECONDS, "the other domain to run")
         board.wait_end(120)
     assert not board.console.of("wants")
