@@ -27,6 +27,23 @@ void tell(Machine& m, const pci::Statement& statement) {
   m.console.event("statement", json.view());
 }
 
+/// The bus of this function, if it is the first one of a bus that can be reset: all functions there
+/// are in the table.
+void connect_bus(Machine& m, DeviceObjects& first) {
+  const pci::FunctionInfo& info = first.device.info;
+  const pci::FunctionInfo* bridge = pci::resettable_bus(m.inventory, info);
+  if (bridge == nullptr || first.device.bus != nullptr) return;
+  StaticVector<assign::Device*, pci::kMaxResetTogether> together;
+  for (const pci::FunctionInfo& other : m.inventory.functions) {
+    if (other.bdf.bus() != info.bdf.bus()) continue;
+    assign::Device* device = find_device(m, other.bdf);
+    if (device == nullptr || !together.push_back(device)) return;
+  }
+  first.bridge = m.ecam.function(bridge->bdf);
+  first.bus.init(first.bridge);
+  for (assign::Device* device : together) (void)first.bus.add(*device);  // as many as fit
+}
+
 /// Functions that cannot be told apart, or can reach each other past the IOMMU, go to one domain or
 /// to none (S3.26, H2).
 Status check_isolation(Machine& m, DomainId domain, const Claim& claim,
@@ -60,6 +77,7 @@ void quarantine_devices(Machine& m) {
     text.text(describe(added.error().code)).text(" (").hex(added.error().arg).ch(')');
     m.console.line(port::Severity::kWarning, text.view());
   }
+  for (unsigned i = 0; i < m.device_count; ++i) connect_bus(m, *m.device_objects[i]);
 }
 
 bool add_absent_device(Machine& m) {

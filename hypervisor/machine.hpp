@@ -52,6 +52,8 @@ struct DeviceObjects {
   StaticVector<vpci::CapabilityName, manifest::kMaxDenied> denied;
   pci::Statement statement;  // as of the boot, or of when the function came
   bool told = false;         // it is in the log
+  assign::SecondaryBus bus;  // of the first function of one that can be reset, with its bridge
+  pci::EcamFunction bridge;
   assign::Device device;
 };
 

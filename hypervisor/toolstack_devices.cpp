@@ -19,6 +19,7 @@ DeviceState state_of(const assign::Device& device) {
   if (device.hidden) return DeviceState::kHidden;
   switch (device.state) {
     case assign::DeviceState::kAssigned: return DeviceState::kAssigned;
+    case assign::DeviceState::kLeaving: return DeviceState::kDetaching;
     case assign::DeviceState::kBroken:
     case assign::DeviceState::kAbsent: return DeviceState::kBroken;
     case assign::DeviceState::kQuarantined: return DeviceState::kFree;
@@ -60,7 +61,7 @@ control::DeviceRecord record_of(Machine& m, assign::Device& device) {
   record.interrupts = device.interrupts.load(std::memory_order_relaxed);
   record.faults = device.faults.total;
   record.strays = device.strays;
-  const std::string_view reset = short_name(pci::reset_method(device.info, *device.config, false));
+  const std::string_view reset = short_name(m.device_objects[device.index]->statement.reset);
   for (std::size_t i = 0; i < reset.size() && i + 1 < sizeof(record.reset); ++i) {
     record.reset[i] = reset[i];
   }

@@ -2,15 +2,17 @@
 //
 // A device's life, and the function that makes each step (lifecycle.cpp):
 //
-//     kQuarantined --hand_over()--> kAssigned --take_back()--> kQuarantined
-//                        |                          |
-//                        '--- a step fails ---------'--> kQuarantined, or kBroken when it cannot be
-//                        reset
+//     kQuarantined --hand_over()--> kAssigned --cut_off()--> kLeaving --settle()--> kQuarantined
+//                        |                                       |
+//                        '--- a step fails: kQuarantined ---.    '--> kBroken: no working reset
 //
-//   kQuarantined  bus mastering off, stream aborts, no routes, no BAR in any table: nobody's,
-//   harmless kAssigned     one domain drives it: stream in the domain's DMA table, BARs where its
-//   guest put them kBroken       quarantined for good: it did not come back from its reset
-//   kAbsent       a virtual function that its physical function has not switched on (sriov.hpp)
+// - kQuarantined: bus mastering off, stream aborts, no routes, no BAR in any table: nobody's,
+//   harmless.
+// - kAssigned: one domain drives it: stream in the domain's DMA table, BARs where its guest put
+//   them.
+// - kLeaving: as harmless as in quarantine, but not reset yet; under the lock of its DeviceSet.
+// - kBroken: quarantined for good: it did not come back from its reset.
+// - kAbsent: a virtual function that its physical function has not switched on (sriov.hpp).
 #pragma once
 
 #include <array>
@@ -20,6 +22,7 @@
 #include <string_view>
 
 #include "core/assign/routes.hpp"
+#include "core/assign/secondary_bus.hpp"
 #include "core/assign/sriov.hpp"
 #include "core/base/ids.hpp"
 #include "core/iommu/smmuv3.hpp"
@@ -37,7 +40,7 @@
 
 namespace penstock::assign {
 
-enum class DeviceState : std::uint8_t { kQuarantined, kAssigned, kBroken, kAbsent };
+enum class DeviceState : std::uint8_t { kQuarantined, kAssigned, kLeaving, kBroken, kAbsent };
 
 /// What assignment acts on; one per machine.
 struct Hardware {
@@ -117,7 +120,8 @@ struct Device {
   // That it is meant for, by DomainId: set by whoever gives devices to domains, forgotten by the
   // DeviceSet that lets go of it.
   std::atomic<unsigned> domain{kNobody};
-  bool clean = false;                       // was reset, and nobody has had it since
+  SecondaryBus* bus = nullptr;              // that can be reset, if there is one
+  std::atomic<bool> clean{false};           // was reset, and nobody has had it since
   bool detaching = false;                   // its guest was asked to let go
   const vpci::SriovFacts* sriov = nullptr;  // of a physical function that can have virtual ones
   SriovWork work;

@@ -106,8 +106,16 @@ Status DeviceSet::assign_all() {
   return {};
 }
 
+/// All are silent before the first one is reset: some may only be reset together.
 void DeviceSet::take_back_first(std::size_t count) {
-  while (count != 0) take(*devices_[--count]);
+  std::array<Status, kMaxDevicesPerDomain> cut{};
+  for (std::size_t i = count; i != 0; --i) {
+    conceal(*devices_[i - 1]);
+    cut[i - 1] = cut_off(hw_, owner_, *devices_[i - 1]);
+  }
+  for (std::size_t i = count; i != 0; --i) {
+    (void)settle(hw_, owner_, *devices_[i - 1], cut[i - 1]);
+  }
 }
 
 void DeviceSet::take_all_back() {

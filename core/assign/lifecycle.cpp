@@ -73,7 +73,18 @@ vpci::FunctionFacts facts_of(Device& device) {
 }
 
 Status reset(const Hardware& hw, Device& device) {
-  return pci::reset_function(device.info, *device.config, *hw.clock, nullptr, device.bars[0]);
+  if (device.bus != nullptr) return device.bus->reset(device, *hw.clock);
+  const auto done = pci::reset_function(
+      {.info = &device.info, .config = device.config, .registers = device.bars[0]}, *hw.clock);
+  return done ? Status{} : Status{done.error()};
+}
+
+void enter_bus(const Hardware& hw, const Device& device) {
+  if (device.bus != nullptr) device.bus->enter(device, *hw.clock);
+}
+
+void leave_bus(const Device& device) {
+  if (device.bus != nullptr) device.bus->leave(device);
 }
 
 /// Where a device that is nobody's waits: aborts, or its own page where aborts would hang it. Where
@@ -185,10 +196,10 @@ Status prepare(const Hardware& hw, Device& device) {
   return {};
 }
 
-Status hand_over(const Hardware& hw, const Owner& owner, Device& device) {
-  if (device.state != DeviceState::kQuarantined) {
-    return fail(Code::kBadState, static_cast<std::uint64_t>(device.state));
-  }
+namespace {
+
+/// The steps of hand_over(); after an error the device may be left without its place of rest.
+Status give(const Hardware& hw, const Owner& owner, Device& device) {
   TRY(prepare(hw, device));
   device.clean = false;
   vpci::PolicyOptions policy;
@@ -213,7 +224,19 @@ Status hand_over(const Hardware& hw, const Owner& owner, Device& device) {
   return {};
 }
 
-Status take_back(const Hardware& hw, const Owner& owner, Device& device) {
+}  // namespace
+
+Status hand_over(const Hardware& hw, const Owner& owner, Device& device) {
+  if (device.state != DeviceState::kQuarantined) {
+    return fail(Code::kBadState, static_cast<std::uint64_t>(device.state));
+  }
+  enter_bus(hw, device);
+  const Status given = give(hw, owner, device);
+  if (!given) leave_bus(device);
+  return given;
+}
+
+Status cut_off(const Hardware& hw, const Owner& owner, Device& device) {
   if (device.state != DeviceState::kAssigned) return {};
   close_routes(hw, device);
   set_bus_master(device, false);
@@ -221,17 +244,23 @@ Status take_back(const Hardware& hw, const Owner& owner, Device& device) {
   if (owner.iommu != nullptr) owner.iommu->detach(device.guest_stream());
   const Status blocked = hw.smmu->block(device.stream);
   pci::quiesce(*device.config, device.info);
-  const Status was_reset = reset(hw, device);
-  take_messages(hw, owner, device);
-  device.state = DeviceState::kQuarantined;
-  device.clean = was_reset.has_value() && blocked.has_value();
+  device.state = DeviceState::kLeaving;
   device.doorbell_open = false;
+  leave_bus(device);
   if (!blocked) {
-    device.state = DeviceState::kBroken;
     say(hw, port::Severity::kError, owner.name, device, "its DMA could not be cut off",
         blocked.error());
-    return blocked;
   }
+  return blocked;
+}
+
+Status settle(const Hardware& hw, const Owner& owner, Device& device, const Status& cut) {
+  if (device.state != DeviceState::kLeaving) return cut;
+  const Status was_reset = device.clean ? Status{} : reset(hw, device);
+  take_messages(hw, owner, device);
+  device.state = cut ? DeviceState::kQuarantined : DeviceState::kBroken;
+  device.clean = was_reset.has_value() && cut.has_value();
+  if (!cut) return cut;
   if (!was_reset &&
       !(was_reset.error().code == Code::kNoReset && device.placement.accept_no_reset)) {
     device.state = DeviceState::kBroken;
@@ -240,6 +269,10 @@ Status take_back(const Hardware& hw, const Owner& owner, Device& device) {
   }
   rest(hw, device);
   return {};
+}
+
+Status take_back(const Hardware& hw, const Owner& owner, Device& device) {
+  return settle(hw, owner, device, cut_off(hw, owner, device));
 }
 
 Status reset_quarantined(const Hardware& hw, Device& device) {

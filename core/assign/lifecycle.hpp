@@ -20,9 +20,18 @@ Status prepare(const Hardware& hw, Device& device);
 /// is left (H21, H40).
 Status hand_over(const Hardware& hw, const Owner& owner, Device& device);
 
-/// kAssigned -> kQuarantined: messages, BARs, DMA off in this order, then reset. kNoReset: the
-/// device is kBroken unless the placement accepts it. The owner's CPUs are off or the caller holds
-/// the devices' lock.
+/// The first half of taking a device back, kAssigned -> kLeaving: messages, BARs, DMA off in this
+/// order. What the SMMU answers is for settle(). The owner's CPUs are off or the caller holds the
+/// devices' lock.
+Status cut_off(const Hardware& hw, const Owner& owner, Device& device);
+
+/// The second half, kLeaving -> kQuarantined: reset, unless the device was reset together with
+/// another one of its bus in between. `cut` is what cut_off() answered. kNoReset, kTimeout,
+/// kHardwareError: the device is kBroken, unless it has no reset and the placement accepts that.
+Status settle(const Hardware& hw, const Owner& owner, Device& device, const Status& cut);
+
+/// Both. A device that can only be reset with its bus is kBroken then if somebody has another
+/// function of that; of several that go at once each is cut off before the first one settles.
 Status take_back(const Hardware& hw, const Owner& owner, Device& device);
 
 /// Resets a device that is nobody's; a broken one that comes back is usable again. kBadState (it is

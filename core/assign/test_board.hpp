@@ -244,8 +244,12 @@ struct TestBoard {
   /// A device on the root bus; before enumerate().
   template <typename T>
   T& plug(unsigned slot, std::unique_ptr<T> what) {
+    return plug(pci.root(), slot, 0, std::move(what));
+  }
+  template <typename T>
+  T& plug(sim::PciBus& bus, unsigned slot, unsigned function, std::unique_ptr<T> what) {
     T& plugged = *what;
-    pci.root().plug(slot, 0, plugged);
+    bus.plug(slot, function, plugged);
     parts.push_back(std::move(what));
     return plugged;
   }
@@ -254,12 +258,15 @@ struct TestBoard {
     constexpr pci::HostWindow kMem64{0x80'0000'0000, Hpa(0x80'0000'0000), 512 * kGiB};
     return pci::enumerate(ecam, kMem32, kMem64, inventory);
   }
-  /// The quarantined device in `slot`, not yet in a domain's set.
+  /// The quarantined device in `slot` of the root bus, not yet in a domain's set.
   Device& device(unsigned slot, const Placement& placement) {
+    return device(HostBdf(0, slot, 0), placement);
+  }
+  Device& device(HostBdf bdf, const Placement& placement) {
     devices.push_back(std::make_unique<Device>());
     Device& d = *devices.back();
     for (const pci::FunctionInfo& info : inventory.functions) {
-      if (info.bdf == HostBdf(0, slot, 0)) d.info = info;
+      if (info.bdf == bdf) d.info = info;
     }
     configs.push_back(std::make_unique<pci::EcamFunction>(ecam.function(d.info.bdf)));
     d.config = configs.back().get();

@@ -162,13 +162,16 @@ RequesterIds requester_ids(const Inventory& inventory, HostBdf bdf) {
   return ids;
 }
 
-const FunctionInfo* bridge_of_only(const Inventory& inventory, HostBdf bdf) {
-  const FunctionInfo* bridge = bridge_above(inventory, bdf.bus());
-  if (bridge == nullptr || bridge->subordinate != bridge->secondary) return nullptr;
-  for (const FunctionInfo& info : inventory.functions) {
-    if (info.bdf.bus() == bdf.bus() && info.bdf != bdf) return nullptr;
+const FunctionInfo* resettable_bus(const Inventory& inventory, const FunctionInfo& info) {
+  const FunctionInfo* bridge = bridge_above(inventory, info.bdf.bus());
+  if (bridge == nullptr || info.is_vf) return nullptr;
+  std::size_t together = 0;
+  for (const FunctionInfo& other : inventory.functions) {
+    if (other.is_vf || other.bdf.bus() != info.bdf.bus()) continue;
+    if (other.bridge) return nullptr;
+    ++together;
   }
-  return bridge;
+  return together <= kMaxResetTogether ? bridge : nullptr;
 }
 
 }  // namespace penstock::pci

@@ -55,8 +55,12 @@ inline constexpr unsigned kMaxBridgesAbove = 16;
 using RequesterIds = StaticVector<std::uint16_t, 2 * kMaxBridgesAbove + 2>;
 [[nodiscard]] RequesterIds requester_ids(const Inventory& inventory, HostBdf bdf);
 
-/// The bridge that has this function alone behind it, so that a reset of its secondary bus hits
-/// nobody else; or null.
-[[nodiscard]] const FunctionInfo* bridge_of_only(const Inventory& inventory, HostBdf bdf);
+/// The most functions of a bus that are reset together.
+inline constexpr std::size_t kMaxResetTogether = 8;
+/// The bridge above whose secondary bus a reset of the function can use, as long as nobody has any
+/// other function there: endpoints only, kMaxResetTogether at most. Or null. A virtual function is
+/// never reset with its bus, and is not counted: it is off when its physical function is reset.
+[[nodiscard]] const FunctionInfo* resettable_bus(const Inventory& inventory,
+                                                 const FunctionInfo& info);
 
 }  // namespace penstock::pci

@@ -110,7 +110,8 @@ TEST(Isolation, BehindABridgeToConventionalPciAllAreSeenAsTheBridge) {
   EXPECT_EQ(spy.seen, ids[1]);
 }
 
-TEST(Isolation, AFunctionAloneBehindItsPort) {
+// Covers: S3.21
+TEST(Isolation, ABusThatCanBeReset) {
   TestBoard board;
   auto& port1 = board.plug(board.host.root(), 1, 0, sim::pcie_root_port(board.host));
   auto& port2 = board.plug(board.host.root(), 2, 0, sim::pcie_root_port(board.host));
@@ -121,10 +122,35 @@ TEST(Isolation, AFunctionAloneBehindItsPort) {
   board.plug(port2.secondary_bus(), 0, 1, sim::nvme_like());
   board.plug(board.host.root(), 3, 0, sim::nvme_like());
   ASSERT_TRUE(board.enumerate());
-  ASSERT_NE(bridge_of_only(board.inventory, HostBdf(1, 0, 0)), nullptr);
-  EXPECT_EQ(bridge_of_only(board.inventory, HostBdf(1, 0, 0))->bdf, HostBdf(0, 1, 0));
-  EXPECT_EQ(bridge_of_only(board.inventory, HostBdf(2, 0, 0)), nullptr);
-  EXPECT_EQ(bridge_of_only(board.inventory, HostBdf(0, 3, 0)), nullptr);
+  const auto bridge = [&](HostBdf bdf) {
+    return resettable_bus(board.inventory, *find(board.inventory, bdf));
+  };
+  ASSERT_NE(bridge(HostBdf(1, 0, 0)), nullptr);
+  EXPECT_EQ(bridge(HostBdf(1, 0, 0))->bdf, HostBdf(0, 1, 0));
+  ASSERT_NE(bridge(HostBdf(2, 0, 1)), nullptr);
+  EXPECT_EQ(bridge(HostBdf(2, 0, 1))->bdf, HostBdf(0, 2, 0));
+  EXPECT_EQ(bridge(HostBdf(0, 3, 0)), nullptr);
+  // A virtual function is never reset with the bus, and does not count.
+  FunctionInfo vf = *find(board.inventory, HostBdf(1, 0, 0));
+  vf.bdf = HostBdf(1, 1, 0);
+  vf.is_vf = true;
+  ASSERT_TRUE(board.inventory.functions.push_back(vf));
+  EXPECT_EQ(resettable_bus(board.inventory, vf), nullptr);
+  EXPECT_NE(bridge(HostBdf(1, 0, 0)), nullptr);
+  // Nor is a bus with a bridge on it, nor one with more than are reset together.
+  FunctionInfo other = vf;
+  other.is_vf = false;
+  other.bridge = true;
+  board.inventory.functions.back() = other;
+  EXPECT_EQ(bridge(HostBdf(1, 0, 0)), nullptr);
+  board.inventory.functions.back().bridge = false;
+  EXPECT_NE(bridge(HostBdf(1, 0, 0)), nullptr);
+  for (unsigned i = 2; i <= kMaxResetTogether; ++i) {
+    other.bridge = false;
+    other.bdf = HostBdf(1, i, 0);
+    ASSERT_TRUE(board.inventory.functions.push_back(other));
+  }
+  EXPECT_EQ(bridge(HostBdf(1, 0, 0)), nullptr);
 }
 
 }  // namespace

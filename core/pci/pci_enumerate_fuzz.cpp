@@ -117,7 +117,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const FunctionInfo& info : inventory.functions) {
     EcamFunction config = ecam.function(info.bdf);
     judge(inventory, info, statement_of(inventory, info, config));
-    (void)reset_function(info, config, clock);
+    (void)reset_function({.info = &info, .config = &config}, clock);
   }
   return 0;
 }

@@ -352,19 +352,14 @@ ResetMethod reset_method(const FunctionInfo& info, port::ConfigSpace& config, bo
   return ResetMethod::kNone;
 }
 
-Status reset_function(const FunctionInfo& info, port::ConfigSpace& config, port::Clock& clock,
-                      port::ConfigSpace* port, port::Mmio* registers) {
+Result<ResetMethod> reset_function(ResetTarget target, port::Clock& clock) {
   Reset reset;
   std::uint64_t now = clock.now_ns();
-  reset.start({.info = &info,
-               .config = &config,
-               .registers = registers,
-               .port = port,
-               .patience_ns = express::kReadyAfterResetNs},
-              now);
+  target.patience_ns = express::kReadyAfterResetNs;
+  reset.start(target, now);
   for (;;) {
     const ResetStep step = reset.step(now);
-    if (step.state == ResetStep::State::kDone) return {};
+    if (step.state == ResetStep::State::kDone) return reset.method();
     if (step.state == ResetStep::State::kFailed) return step.error;
     if (step.until_ns > now) clock.wait(step.until_ns - now);
     now = clock.now_ns();

@@ -21,6 +21,7 @@
 #include "core/base/static_vector.hpp"
 #include "core/hw/pci/express.hpp"
 #include "core/pci/function_info.hpp"
+#include "core/pci/isolation.hpp"
 #include "core/pci/reset_config.hpp"
 #include "core/pci/reset_quirks.hpp"
 #include "core/port/clock.hpp"
@@ -71,7 +72,8 @@ struct ResetFailure {
 
 class Reset {
  public:
-  static constexpr std::size_t kMaxFunctions = 8;  // of a secondary bus reset; more: no such reset
+  /// Of a secondary bus reset; more: no such reset.
+  static constexpr std::size_t kMaxFunctions = kMaxResetTogether;
 
   /// Begins; what was under way in this object must have ended. The caller has cut the function's
   /// DMA off in the IOMMU, and lets nobody else touch its configuration until the end. VFs of a
@@ -131,10 +133,8 @@ class Reset {
 };
 
 /// The machine above for callers that can wait here: up to a second per method for a function that
-/// does not answer. `port` as in ResetTarget, for a function that is alone behind it
-/// (isolation.hpp: bridge_of_only).
-Status reset_function(const FunctionInfo& info, port::ConfigSpace& config, port::Clock& clock,
-                      port::ConfigSpace* port = nullptr, port::Mmio* registers = nullptr);
+/// does not answer, whatever the target's patience. The method that worked.
+Result<ResetMethod> reset_function(ResetTarget target, port::Clock& clock);
 
 /// The method that a reset would try first; kNone when there is none.
 [[nodiscard]] ResetMethod reset_method(const FunctionInfo& info, port::ConfigSpace& config,

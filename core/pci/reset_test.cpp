@@ -18,7 +18,9 @@ struct Reset : testing::Test {
   }
   const FunctionInfo& info() { return board.inventory.functions.back(); }
   Status reset(port::ConfigSpace* port = nullptr) {
-    return reset_function(info(), config, board.clock, port);
+    const auto done =
+        reset_function({.info = &info(), .config = &config, .port = port}, board.clock);
+    return done ? Status{} : Status{done.error()};
   }
   static std::unique_ptr<sim::PciFunction> plain(std::uint16_t vendor = 0x1234,
                                                  std::uint16_t device = 1) {
@@ -134,7 +136,7 @@ TEST_F(Reset, TheBusOfAFunctionThatIsAloneOnIt) {
   auto& f = board.plug(port.secondary_bus(), 0, 0, plain());
   ASSERT_TRUE(board.enumerate());
   config = board.ecam.function(info().bdf);
-  const FunctionInfo* bridge = bridge_of_only(board.inventory, info().bdf);
+  const FunctionInfo* bridge = resettable_bus(board.inventory, info());
   ASSERT_NE(bridge, nullptr);
   EcamFunction port_config = board.ecam.function(bridge->bdf);
   const std::uint64_t bar = f.bar_address(0);

@@ -110,6 +110,40 @@ def test_requests_that_cannot_be_are_refused_with_a_reason(start, folder):
     assert lab.json("audit")["ok"]
 
 
+# Covers: S3.21 H32 H34
+def test_functions_without_a_reset_go_through_the_reset_of_their_bus(start, folder):
+    """edu has no reset of its own; two functions of one device behind a port."""
+    pair = ["-device", "pcie-root-port,id=port3,bus=pcie.0,addr=0x4,chassis=3,slot=3",
+            "-device", "edu,bus=port3,addr=0x0,multifunction=on", "-device", "edu,bus=port3,addr=0x0.1"]
+    first, second = "0000:03:00.0", "0000:03:00.1"
+    board, lab = board_with(start, folder, child_named("child", "visitor", slots=2),
+                            [*scenario.qemu_devices(), *pair])
+    assert [device(lab, each)["reset"] for each in (first, second)] == ["bus", "bus"]
+    lab.ctl(f"reset {first}")
+    lab.create("child")
+    board.wait_for("child", r"RESULT visitor listening", BOOT, "the new guest to listen")
+    lab.ctl(f"attach {first} child")
+    lab.ctl(f"attach {second} child")
+    seen = 0
+    while not board.all("child", r"RESULT visitor pci slot=0000:02:00.0 id=1234:11e8"):
+        assert seen < 20, "the guest never saw the second function"
+        board.type("pci\n", domain=CHILD)
+        board.wait_for("child", r"RESULT visitor did pci", 60, "the guest's list", after=seen)
+        seen += 1
+    # Their bus cannot be reset as long as the guest has one of them.
+    with pytest.raises(control_lab.Refused, match="did not come back"):
+        lab.ctl(f"detach {first} --force")
+    assert device(lab, first)["state"] == "broken"
+    with pytest.raises(control_lab.Refused, match="reset"):
+        lab.ctl(f"reset {first}")
+    assert device(lab, second)["state"] == "assigned"
+    lab.ctl("destroy child")
+    assert device(lab, second)["state"] == "free"
+    lab.ctl(f"reset {first}")
+    assert device(lab, first)["state"] == "free"
+    assert lab.json("audit")["ok"]
+
+
 # Covers: H22
 def test_control_domain_reboots_in_the_middle_and_carries_on(start, folder):
     board, lab = board_with(start, folder, child_named("child"))
