@@ -105,7 +105,7 @@ constexpr Feature kFeatures[] = {
     {"interrupts through an ITS", Support::kSupported,
      "the DeviceID is checked; events are the hypervisor's"},
     {"hot-plug below emulated root ports", Support::kCaveats,
-     "the guest is asked; one that does not answer loses the device by force"},
+     "the guest is asked; after a deadline it loses the device by surprise"},
     {"virtual functions of SR-IOV", Support::kCaveats,
      "their physical function's owner is trusted with their service, not with their secrets in "
      "memory"},

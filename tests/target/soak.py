@@ -67,8 +67,8 @@ def _bare_round(dice: random.Random) -> list[str]:
             there.add(device)
         elif what <= 3 and device in there:
             # Nobody listens in this guest: it may never answer, and is then not asked any more.
-            ask = f"penstockctl detach {device} --timeout 1 >/tmp/out 2>&1 || " if what == 2 else ""
-            steps.append(f"{ask}must penstockctl detach {device} --force")
+            how = "--timeout 1" if what == 2 else "--force"
+            steps.append(f"must penstockctl detach {device} {how}")
             there.discard(device)
         elif what == 4:
             steps.append(f"must penstockctl pause {BARE}")

@@ -125,17 +125,20 @@ void Client::go_on() {
   if (channel_.interrupted()) throw Failure(Exit::kInterrupted, "interrupted");
 }
 
-void Client::wait_for(const std::string& what, const std::function<bool()>& done) {
+bool Client::comes_true(const std::function<bool()>& done) {
   const nanoseconds start = channel_.now();
   Naps naps;
   while (!done()) {
     go_on();
-    if (channel_.now() - start >= patience_) {
-      throw Failure(Exit::kTimedOut,
-                    fmt::format("waited {:.3g} s for {}", seconds(patience_), what));
-    }
+    if (channel_.now() - start >= patience_) return false;
     naps.take(channel_);
   }
+  return true;
+}
+
+void Client::wait_for(const std::string& what, const std::function<bool()>& done) {
+  if (comes_true(done)) return;
+  throw Failure(Exit::kTimedOut, fmt::format("waited {:.3g} s for {}", seconds(patience_), what));
 }
 
 void Client::lock(Channel::Turn turn, std::string_view what) {

@@ -57,7 +57,10 @@ class Client {
   [[nodiscard]] std::string audit();
   [[nodiscard]] std::string report();
 
-  /// Asks `done` again and again until it says yes. Throws Failure kTimedOut: "waited 30 s for
+  /// Asks `done` again and again until it says yes; false: it never did, however long each wait may
+  /// last.
+  [[nodiscard]] bool comes_true(const std::function<bool()>& done);
+  /// The same, for what cannot be done without. Throws Failure kTimedOut: "waited 30 s for
   /// <what>".
   void wait_for(const std::string& what, const std::function<bool()>& done);
   /// Waits until no other program does what `turn` says, to do `what`.

@@ -58,7 +58,14 @@ struct AttachOptions {
   std::vector<std::string> accept;
 };
 void attach(const Session& session, const AttachOptions& options);
-void detach(const Session& session, const std::string& device, bool force, bool wait);
+/// How a device leaves a running guest.
+enum class Removal : std::uint8_t {
+  kDeadline,  // the guest is asked; when it has not let go in time, by surprise
+  kAskOnly,   // a guest that does not let go keeps it
+  kSurprise,  // nobody is asked
+};
+/// Without `wait` the guest is asked, and that is all (kSurprise: it is taken).
+void detach(const Session& session, const std::string& device, Removal how, bool wait);
 /// kReset, kHide, kUnhide.
 void change_device(const Session& session, control::Opcode what, const std::string& device);
 

@@ -144,7 +144,7 @@ TEST_F(CommandsTest, DetachWaitsForTheGuest) {
   hypervisor.meanwhile = [this](unsigned pauses) {
     if (pauses == 3) *hypervisor.device(0x0100) = device_record(0x0100);
   };
-  detach(session, "01:00.0", false, true);
+  detach(session, "01:00.0", Removal::kDeadline, true);
   EXPECT_EQ(out.str(), "0000:01:00.0: free\n");
 }
 
@@ -154,17 +154,44 @@ TEST_F(CommandsTest, DetachOfADeviceWhoseResetFailsIsAFailure) {
     *hypervisor.device(0x0100) = device_record(0x0100);
     hypervisor.device(0x0100)->state = DeviceState::kBroken;
   };
-  const auto [exit, text] = failure_of([&] { detach(session, "01:00.0", true, true); });
+  const auto [exit, text] =
+      failure_of([&] { detach(session, "01:00.0", Removal::kDeadline, true); });
   EXPECT_EQ(exit, Exit::kFailed);
   EXPECT_EQ(text, "0000:01:00.0 did not come back from its reset: it stays quarantined");
 }
 
 TEST_F(CommandsTest, AGuestThatKeepsItsDeviceIsNamed) {
   attach(session, {"01:00.0", "store", "", {}});
-  const auto [exit, text] = failure_of([&] { detach(session, "01:00.0", false, true); });
+  const auto [exit, text] =
+      failure_of([&] { detach(session, "01:00.0", Removal::kAskOnly, true); });
   EXPECT_EQ(exit, Exit::kTimedOut);
-  EXPECT_EQ(text,
-            "waited 2 s for 0000:01:00.0's guest to let go of it; --force does not ask the guest");
+  EXPECT_EQ(text, "0000:01:00.0's guest has not let go of it");
+  EXPECT_EQ(hypervisor.device(0x0100)->state, DeviceState::kDetaching);
+}
+
+// Covers: S3.19 H43
+TEST_F(CommandsTest, AGuestThatDoesNotLetGoInTimeLosesTheDeviceBySurprise) {
+  attach(session, {"01:00.0", "store", "", {}});
+  out.str("");
+  detach(session, "01:00.0", Removal::kDeadline, true);
+  EXPECT_EQ(out.str(), "0000:01:00.0: free\n");
+  EXPECT_EQ(err.str(), "0000:01:00.0's guest has not let go of it: it is taken by surprise\n");
+}
+
+TEST_F(CommandsTest, DetachByForceAsksNobody) {
+  attach(session, {"01:00.0", "store", "", {}});
+  hypervisor.requests.clear();
+  detach(session, "01:00.0", Removal::kSurprise, true);
+  EXPECT_EQ(hypervisor.device(0x0100)->state, DeviceState::kFree);
+  EXPECT_EQ(err.str(), "");
+  unsigned asked = 0;
+  for (const auto& [opcode, arguments] : hypervisor.requests) {
+    if (opcode != Opcode::kDetach) continue;
+    ++asked;
+    EXPECT_EQ(FakeHypervisor::argument<control::DeviceArgument>(arguments).flags,
+              control::device_argument::kForce);
+  }
+  EXPECT_EQ(asked, 1U);
 }
 
 TEST_F(CommandsTest, HideAndUnhide) {

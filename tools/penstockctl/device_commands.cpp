@@ -70,29 +70,33 @@ void attach(const Session& session, const AttachOptions& options) {
        {"guest", place}});
 }
 
-void detach(const Session& session, const std::string& address, bool force, bool wait) {
+void detach(const Session& session, const std::string& address, Removal how, bool wait) {
   Client& client = session.client;
   DeviceRecord device = find_device(client, address);
-  DeviceArgument request{};
-  request.bdf = device.bdf;
-  request.flags = force ? argument::kForce : 0;
-  // Without force, one that its guest was asked for already only needs to be waited for.
-  if (force || device.state != DeviceState::kDetaching) {
-    client.change_device(Opcode::kDetach, request);
-  }
   const control::DomainHandle owner = device.domain;
+  const auto take = [&](std::uint32_t flags) {
+    DeviceArgument request{};
+    request.bdf = device.bdf;
+    request.flags = flags;
+    client.change_device(Opcode::kDetach, request);
+  };
   const auto look = [&] {
     device = find_device(client, address);
     return device.domain != owner ||
            (device.state != DeviceState::kDetaching && device.state != DeviceState::kAssigned);
   };
-  if (wait) {
-    client.wait_for(fmt::format("{}'s guest to let go of it{}", board_address(device),
-                                force ? "" : "; --force does not ask the guest"),
-                    look);
-  } else {
-    look();
+  if (how == Removal::kSurprise) {
+    take(argument::kForce);
+  } else if (device.state != DeviceState::kDetaching) {
+    take(0);  // one that its guest was asked for already only needs to be waited for
   }
+  if (wait && !client.comes_true(look)) {
+    const std::string kept = fmt::format("{}'s guest has not let go of it", board_address(device));
+    if (how != Removal::kDeadline) throw Failure(Exit::kTimedOut, kept);
+    session.err << kept << ": it is taken by surprise\n";
+    take(argument::kForce);
+  }
+  look();
   report_device(session, device);
 }
 

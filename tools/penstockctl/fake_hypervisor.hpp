@@ -286,7 +286,11 @@ class FakeHypervisor final : public Channel {
       d->guest = a.guest == control::kNoBdf ? 0x0100 : a.guest;
       return {Result::kOk, bytes_of(control::AttachResult{d->guest, 0})};
     }
-    if (opcode == Opcode::kDetach) d->state = control::DeviceState::kDetaching;
+    if (opcode == Opcode::kDetach) {
+      const bool force = (a.flags & control::device_argument::kForce) != 0;
+      d->state = force ? control::DeviceState::kFree : control::DeviceState::kDetaching;
+      if (force) d->domain = control::kNoDomain;
+    }
     if (opcode == Opcode::kHide) d->state = control::DeviceState::kHidden;
     if (opcode == Opcode::kUnhide) d->state = control::DeviceState::kFree;
     return {};

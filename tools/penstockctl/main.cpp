@@ -30,6 +30,7 @@ struct Options {
   bool names = false;
   bool no_wait = false;
   bool force = false;
+  bool ask_only = false;
   bool follow = false;
   bool once = false;
   CreateOptions create;
@@ -118,7 +119,8 @@ Exit run(const std::string& command, Options& options, const Session& session) {
     options.attach.domain = options.domain;
     attach(session, options.attach);
   } else if (command == "detach") {
-    detach(session, options.device, options.force, wait);
+    const Removal politely = options.ask_only ? Removal::kAskOnly : Removal::kDeadline;
+    detach(session, options.device, options.force ? Removal::kSurprise : politely, wait);
   } else if (command == "top") {
     if (options.once) options.top.count = 1;
     options.top.clear = isatty(STDOUT_FILENO) != 0 && options.top.count != 1;
@@ -203,11 +205,16 @@ void add_device_commands(CLI::App& app, Options& options) {
       ->delimiter(',')
       ->allow_extra_args(false);
   CLI::App* detach =
-      with_device("detach", "Take a device from its domain; the guest is asked first",
-                  "  penstockctl detach 0000:01:00.0\n"
+      with_device("detach",
+                  "Take a device from its domain: the guest is asked, and loses it by surprise\n"
+                  "when it has not let go after --timeout seconds",
+                  "  penstockctl detach 0000:01:00.0 --timeout 20\n"
+                  "  penstockctl detach 0000:01:00.0 --ask-only\n"
                   "  penstockctl detach 0000:01:00.0 --force");
-  detach->add_flag("--force", options.force, "Do not ask the guest");
-  detach->add_flag("--no-wait", options.no_wait, "Do not wait until it has happened");
+  CLI::Option* force = detach->add_flag("--force", options.force, "Do not ask the guest");
+  detach->add_flag("--ask-only", options.ask_only, "A guest that does not let go keeps it")
+      ->excludes(force);
+  detach->add_flag("--no-wait", options.no_wait, "Do not wait for the guest");
   with_device("reset", "Reset a device that is nobody's", "  penstockctl reset 0000:01:00.0");
   with_device("hide", "Take a device out of every domain's sight",
               "  penstockctl hide 0000:01:00.0");

@@ -27,7 +27,7 @@ _penstockctl() {
       create) options+=' --board --off --only' ;;
       shutdown | destroy) options+=' --no-wait' ;;
       attach) options+=' --guest --accept' ;;
-      detach) options+=' --force --no-wait' ;;
+      detach) options+=' --ask-only --force --no-wait' ;;
       console) options+=' --dump --send --until' ;;
       top) options+=' --once --interval --count' ;;
       log) options+=' --follow' ;;

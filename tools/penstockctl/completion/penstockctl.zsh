@@ -40,7 +40,7 @@ _penstockctl() {
     attach) _arguments $common '--guest[address in the domain]:address:' \
       '--accept[risks]:risk:(no-reset insecure no-reset,insecure)' '2:device:_penstockctl_devices' \
       '3:domain:_penstockctl_domains' ;;
-    detach) _arguments $common '--force[do not ask the guest]' '--no-wait[do not wait]' '2:device:_penstockctl_devices' ;;
+    detach) _arguments $common '--ask-only[a guest that does not let go keeps it]' '--force[do not ask the guest]' '--no-wait[do not wait]' '2:device:_penstockctl_devices' ;;
     reset|hide|unhide|report) _arguments $common '2:device:_penstockctl_devices' ;;
     console) _arguments $common '--dump[print and end]' '--send[type a line]:line:' '--until[end at this text]:text:' \
       '2:domain:_penstockctl_domains' ;;
