@@ -89,8 +89,11 @@ std::span<const vpci::ExtraCapability> extra_of(const manifest::Manifest& manife
     std::size_t count = 0;
     for (const manifest::CapabilityRegister& r : wanted.registers) {
       vpci::ExtraRegister& out = registers[count++];
-      out = {r.offset, 4, 0, 0, r.write & ~r.w1c, r.w1c, 0};
-      (r.live ? out.live : out.ro) = ~(r.write | r.w1c);
+      out = {.offset = r.offset,
+             .ro = ~(r.live | r.write),
+             .live = r.live & ~r.write,
+             .hw_rw = r.write & ~r.w1c,
+             .hw_w1c = r.w1c};
     }
     (void)objects.extra.push_back(
         {wanted.id, wanted.extended, wanted.length, {registers.data(), count}});

@@ -57,8 +57,9 @@ struct Blob {
 /// One 32-bit register of an extra capability that is more than a read-only copy.
 struct CapabilityRegister {
   std::uint16_t offset = 0;  // bytes from the capability's start, multiple of 4
-  bool live = false;  // read from the hardware each time, not from the copy made at assignment
-  std::uint32_t write = 0;  // bits that a guest may write through to the device
+  // Masks of bits; what is in none of them is a copy made at assignment.
+  std::uint32_t live = 0;   // read from the hardware each time; what may be written always is
+  std::uint32_t write = 0;  // that a guest may write through to the device
   std::uint32_t w1c = 0;    // of these, bits that a written 1 clears: never written back as read
 };
 

@@ -58,7 +58,7 @@ void expect_refused(const std::vector<Domain>& domains, Code code, const std::st
 TEST(Manifest, ReadsWhatTheBundleSays) {
   Domain store;
   store.memory_base = 0x8000'0000;
-  store.devices.push_back({0x0100, 0x08, true, false, {0x09, 16, 8, 1, 0xff, 0x0f}});
+  store.devices.push_back({0x0100, 0x08, true, false, {0x09, 16, 8, 0xf0f, 0xff, 0x0f}});
   Domain net = second();
   net.on_crash = "restart";
   net.devices.push_back({0x0018, 0x11, false, true, {}});
@@ -92,7 +92,7 @@ TEST(Manifest, ReadsWhatTheBundleSays) {
   EXPECT_EQ(capabilities[0].length, 16);
   ASSERT_EQ(capabilities[0].registers.size(), 1U);
   EXPECT_EQ(capabilities[0].registers[0].offset, 8);
-  EXPECT_TRUE(capabilities[0].registers[0].live);
+  EXPECT_EQ(capabilities[0].registers[0].live, 0xf0fU);
   EXPECT_EQ(capabilities[0].registers[0].write, 0xffU);
   EXPECT_EQ(capabilities[0].registers[0].w1c, 0x0fU);
   const DomainConfig& b = p.manifest.domains[1];

@@ -160,7 +160,7 @@ Status Reader::read_capability(int node, ExtraCapability& capability) {
                     kMaxCapabilityRegisters);
     }
     (void)capability.registers.push_back(
-        {static_cast<std::uint16_t>(offset), registers.cell(i + 1) != 0, write, w1c});
+        {static_cast<std::uint16_t>(offset), registers.cell(i + 1), write, w1c});
   }
   return {};
 }

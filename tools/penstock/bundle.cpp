@@ -74,7 +74,7 @@ void write_capability(TreeWriter& writer, const CapabilitySpec& capability, std:
   writer.number(tree::kLength, capability.length);
   std::vector<std::uint64_t> cells;
   for (const RegisterSpec& r : capability.registers) {
-    cells.insert(cells.end(), {r.offset, r.live ? 1U : 0U, r.write, r.w1c});
+    cells.insert(cells.end(), {r.offset, r.live, r.write, r.w1c});
   }
   if (!cells.empty()) writer.cells(tree::kRegisters, cells);
   writer.end();

@@ -57,9 +57,9 @@ void Checker::check_registers(const CapabilitySpec& capability) {
       out_.error(r.at, fmt::format("there is no register at {}", r.offset),
                  "write a multiple of 4 from 4 on, below the capability's length; the first 4 "
                  "bytes hold its header");
-    } else if (r.write > 0xffff'ffff || (r.w1c & ~r.write) != 0) {
+    } else if (r.live > 0xffff'ffff || r.write > 0xffff'ffff || (r.w1c & ~r.write) != 0) {
       out_.error(r.at, "impossible masks",
-                 "\"write\" has up to 32 bits, and \"w1c\" lies within it");
+                 "\"live\" and \"write\" have up to 32 bits, and \"w1c\" lies within \"write\"");
     } else if (const auto [other, is_new] = known.insert({r.offset, r.at}); !is_new) {
       out_.error(r.at, fmt::format("the register at {} has two rules", r.offset),
                  fmt::format("the other one is at {}", said_at(other->second)));

@@ -176,11 +176,12 @@ TEST_F(CheckRoles, ExtraCapabilities) {
            domain("a", "[0]",
                   "[[domain.device]]\nhost = \"01:00.0\"\ncapabilities = [{" + capability + "}]\n");
   };
-  EXPECT_EQ(complaints(with("id = 9, length = 16, registers = [{offset = 8, live = true, "
+  EXPECT_EQ(complaints(with("id = 9, length = 16, registers = [{offset = 8, live = 0xf0f, "
                             "write = 0xff, w1c = 0x0f}]")),
             "");
   ASSERT_TRUE(plan_);
   EXPECT_EQ(plan_->domains[0].devices[0].capabilities[0].registers[0].w1c, 0x0fU);
+  EXPECT_EQ(plan_->domains[0].devices[0].capabilities[0].registers[0].live, 0xf0fU);
   EXPECT_THAT(complaints(with("id = 0x100, length = 16")), HasSubstr("0x100 is no capability ID"));
   EXPECT_THAT(complaints(with("id = 9, length = 6")), HasSubstr("cannot have 6 bytes"));
   EXPECT_THAT(complaints(with("id = 9, length = 8, registers = [{offset = 8}]")),
@@ -189,6 +190,9 @@ TEST_F(CheckRoles, ExtraCapabilities) {
               HasSubstr("there is no register at 0"));
   EXPECT_THAT(complaints(with("id = 9, length = 8, registers = [{offset = 4, w1c = 1}]")),
               HasSubstr("impossible masks"));
+  EXPECT_THAT(
+      complaints(with("id = 9, length = 8, registers = [{offset = 4, live = 0x100000000}]")),
+      HasSubstr("impossible masks"));
   EXPECT_THAT(complaints(with("id = 9, length = 8, registers = [{offset = 4}, {offset = 4}]")),
               HasSubstr("the register at 4 has two rules\n    the other one is at line 9\n"));
   EXPECT_THAT(complaints(with("id = 0x11, length = 12")),

@@ -12,7 +12,7 @@ RegisterSpec read_register(const TableReader& reader) {
   RegisterSpec result;
   result.at = reader.at();
   if (const auto offset = reader.number("offset")) result.offset = offset->value;
-  if (const auto live = reader.flag("live")) result.live = live->value;
+  if (const auto live = reader.number("live")) result.live = live->value;
   if (const auto write = reader.number("write")) result.write = write->value;
   if (const auto w1c = reader.number("w1c")) result.w1c = w1c->value;
   return result;

@@ -20,7 +20,7 @@ namespace penstock::tool {
 struct RegisterSpec {
   Position at;
   std::uint64_t offset = 0;
-  bool live = false;
+  std::uint64_t live = 0;
   std::uint64_t write = 0;
   std::uint64_t w1c = 0;
 };

@@ -46,7 +46,7 @@ constexpr std::array kConfigKeys = std::to_array<Key>({
   {"domain.device.capabilities", "registers", Type::kTables, false, "Registers that are more than a read-only copy, up to 4"},
 
   {"domain.device.capabilities.registers", "offset", Type::kNumber, true, "Bytes from the capability's start, a multiple of 4 from 4 on"},
-  {"domain.device.capabilities.registers", "live", Type::kFlag, false, "Read from the device each time; `false` by default: from a copy made at assignment"},
+  {"domain.device.capabilities.registers", "live", Type::kNumber, false, "Mask of bits that are read from the device each time, as those of `write` always are; 0 by default: all from a copy made at assignment"},
   {"domain.device.capabilities.registers", "write", Type::kNumber, false, "Mask of bits that the guest may write; 0 by default"},
   {"domain.device.capabilities.registers", "w1c", Type::kNumber, false, "Mask of bits, out of `write`, that a written 1 clears; 0 by default"},
 
