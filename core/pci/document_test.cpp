@@ -233,5 +233,19 @@ TEST(Document, TheThreatModelIsThereAndHasAVersion) {
   }
 }
 
+// Covers: S3.24
+TEST(Document, TheDecisionAboutResetHasTheOrderOfTheCode) {
+  std::ifstream file(PENSTOCK_SOURCE_DIR "/docs/decisions/reset.md");
+  std::stringstream text;
+  text << file.rdbuf();
+  std::string order;
+  for (const ResetMethod method : kDefaultResetOrder) {
+    if (method == ResetMethod::kNone) continue;
+    order += (order.empty() ? "" : ", then ") + std::string(name_of(method));
+  }
+  EXPECT_NE(text.str().find("\n    " + order + "\n"), std::string::npos) << order;
+  EXPECT_NE(text.str().find(name_of(ResetMethod::kSpecific)), std::string::npos);
+}
+
 }  // namespace
 }  // namespace penstock::pci
