@@ -27,6 +27,14 @@ void tell(Machine& m, const pci::Statement& statement) {
   m.console.event("statement", json.view());
 }
 
+bool serves_firmware(const Machine& m, const pci::FunctionInfo& info) {
+  const unsigned devfn = pci::root_function(m.inventory, info).value() & 0xff;
+  for (const manifest::FirmwareMemory& each : m.board.firmware_memory) {
+    if (each.devfn.value_or(devfn) == devfn) return true;
+  }
+  return false;
+}
+
 /// The bus of this function, if it is the first one of a bus that can be reset: all functions there
 /// are in the table.
 void connect_bus(Machine& m, DeviceObjects& first) {
@@ -101,8 +109,8 @@ Status fill_device(Machine& m, unsigned index, const pci::FunctionInfo& info) {
   device.clean = false;
   device.faults = {};
   TRY(assign::quarantine(m.hardware(), device));
-  objects.statement =
-      pci::statement_of(m.inventory, info, objects.config, {m.has_smmu, true, m.has_its});
+  objects.statement = pci::statement_of(m.inventory, info, objects.config,
+                                        {m.has_smmu, true, m.has_its, serves_firmware(m, info)});
   // Once: a guest can make virtual functions come and go as often as it likes (H14).
   if (!objects.told) tell(m, objects.statement);
   objects.told = true;

@@ -42,6 +42,18 @@ void announce(Machine& m, const pci::FunctionInfo& info) {
   m.console.line(port::Severity::kInfo, text.view());
 }
 
+void warn_of(Machine& m, const manifest::FirmwareMemory& used) {
+  Text<160> text;
+  text.text("firmware uses memory at ").hex(used.memory.base.value()).text(" (");
+  text.hex(used.memory.size).text(" bytes) through ");
+  if (used.devfn) {
+    text.text("pci ").bdf(*used.devfn).text(" or what is behind it: not assigned");
+  } else {
+    text.text("PCI: no device can be assigned");
+  }
+  m.console.line(port::Severity::kWarning, text.view());
+}
+
 /// A CPU that no domain owns takes the board's interrupts where there is one: faults and typing
 /// then cost no domain time.
 std::uint64_t housekeeping_affinity(const Machine& m) {
@@ -85,6 +97,7 @@ void find_devices(Machine& m) {
                      {bridge.mem64.bus, bridge.mem64.host, bridge.mem64.size}, m.inventory);
   if (!found) return unusable(m, "the PCI bus", found.error());
   for (const pci::FunctionInfo& info : m.inventory.functions) announce(m, info);
+  for (const manifest::FirmwareMemory& each : m.board.firmware_memory) warn_of(m, each);
 }
 
 void enable_board_interrupts(Machine& m) {

@@ -106,6 +106,37 @@ void read_memory(const void* fdt, Board& board) {
   }
 }
 
+/// The host bridge that read_bridge() takes.
+int find_bridge(const void* fdt) {
+  return find(fdt, "pci-host-ecam-generic");
+}
+
+/// What the reserved memory of `node` is for, if it is for PCI functions: in `iommu-addresses` a
+/// device each, then where the device sees the memory, in cells as its own `reg` has them.
+Status read_users(const void* fdt, int node, const MemoryRange& memory, Board& board) {
+  const Cells users = cells_of(fdt, node, "iommu-addresses");
+  const int bridge = find_bridge(fdt);
+  for (unsigned i = 0; i < users.count && bridge >= 0;) {
+    const int user = fdt_node_offset_by_phandle(fdt, users.at(i));
+    const int parent = user < 0 ? user : fdt_parent_offset(fdt, user);
+    const int address_cells = parent < 0 ? parent : fdt_address_cells(fdt, parent);
+    const int size_cells = parent < 0 ? parent : fdt_size_cells(fdt, parent);
+    // How long the entry is cannot be known, nor what follows: nobody is above suspicion.
+    if (address_cells < 0 || size_cells < 0) {
+      return board.firmware_memory.push_back({memory, std::nullopt});
+    }
+    i += 1 + static_cast<unsigned>(address_cells) + static_cast<unsigned>(size_cells);
+    std::optional<std::uint8_t> devfn;
+    int at = user;
+    while (at >= 0 && at != bridge) {
+      devfn = static_cast<std::uint8_t>(cells_of(fdt, at, "reg").at(0) >> 8);  // IEEE 1275 PCI
+      at = fdt_parent_offset(fdt, at);
+    }
+    if (at == bridge) TRY(board.firmware_memory.push_back({memory, devfn}));
+  }
+  return {};
+}
+
 Status read_reserved(const void* fdt, Board& board) {
   for (int i = 0; i < fdt_num_mem_rsv(fdt); ++i) {
     std::uint64_t address = 0;
@@ -116,7 +147,9 @@ Status read_reserved(const void* fdt, Board& board) {
   const int parent = fdt_path_offset(fdt, "/reserved-memory");
   if (parent < 0) return {};
   for (int node = fdt_first_subnode(fdt, parent); node >= 0; node = fdt_next_subnode(fdt, node)) {
-    if (const auto range = reg(fdt, node, 0)) TRY(board.reserved.push_back(*range));
+    const auto range = reg(fdt, node, 0);
+    if (range) TRY(board.reserved.push_back(*range));
+    TRY(read_users(fdt, node, range.value_or(MemoryRange{}), board));
   }
   return {};
 }
@@ -178,7 +211,7 @@ void read_id_map(const Cells& cells, StaticVector<IdMapEntry, 8>& out) {
 }
 
 void read_bridge(const void* fdt, Board& board) {
-  const int node = find(fdt, "pci-host-ecam-generic");
+  const int node = find_bridge(fdt);
   if (node < 0) return;
   const auto ecam = reg(fdt, node, 0);
   if (!ecam) return;

@@ -64,12 +64,22 @@ struct HostBridge {
   StaticVector<IdMapEntry, 8> msi_map;
 };
 
+/// Memory that firmware uses through a PCI function, so that its mapping would have to stay
+/// (/reserved-memory nodes with `iommu-addresses`, which ACPI calls RMR).
+struct FirmwareMemory {
+  MemoryRange memory;  // size 0: wherever the firmware has it
+  /// On the root bus, device << 3 | function: through it, or what is behind it. Absent: through
+  /// any.
+  std::optional<std::uint8_t> devfn;
+};
+
 enum class Conduit { kNone, kSmc, kHvc };
 
 struct Board {
   StaticVector<MemoryRange, 8> memory;
   StaticVector<MemoryRange, 16> reserved;  // /memreserve/ and /reserved-memory
-  StaticVector<std::uint64_t, 16> cpus;    // MPIDR affinities in tree order: index = CpuIndex
+  StaticVector<FirmwareMemory, 8> firmware_memory;
+  StaticVector<std::uint64_t, 16> cpus;  // MPIDR affinities in tree order: index = CpuIndex
   Conduit psci = Conduit::kNone;
   std::optional<Uart> uart;
   std::optional<GicBoard> gic;
@@ -82,7 +92,8 @@ struct Board {
 
 /// Reads a flattened device tree of at most `blob.size()` bytes. Missing devices are absent
 /// optionals, not errors: what a board cannot do is decided later, per domain. kBadDeviceTree (arg:
-/// libfdt's code or the node's offset) when the tree is damaged or has no memory or no CPU.
+/// libfdt's code or the node's offset) when the tree is damaged or has no memory or no CPU;
+/// kTableFull: more reserved memory than there is room for.
 [[nodiscard]] Result<Board> parse_board(std::span<const std::uint8_t> blob);
 
 }  // namespace penstock::manifest

@@ -18,8 +18,37 @@ struct Parts {
   bool smmu = true;
   bool bridge = true;
   const char* smmu_status = "okay";
-  std::string bootargs = "";  // empty: no /chosen
+  std::string bootargs = "";                              // empty: no /chosen
+  std::vector<std::uint32_t> firmware_memory_users = {};  // empty: no such node
 };
+
+constexpr std::uint32_t kBridgeHandle = 7, kPortHandle = 8, kDriveHandle = 9, kUartHandle = 10;
+
+/// Memory of the firmware's at 0x4800'0000.
+void write_firmware_memory(Tree& tree, const std::vector<std::uint32_t>& users) {
+  tree.begin("reserved-memory");
+  tree.cells("#address-cells", {2});
+  tree.cells("#size-cells", {2});
+  tree.begin("log@48000000");
+  tree.cells("reg", {0, 0x4800'0000, 0, 0x4000});
+  tree.cells("iommu-addresses", users);
+  tree.end();
+  tree.end();
+}
+
+/// A port at device 2, and a drive behind it.
+void write_port(Tree& tree) {
+  tree.begin("pci@2,0");
+  tree.cells("#address-cells", {3});
+  tree.cells("#size-cells", {2});
+  tree.cells("reg", {0x1000, 0, 0, 0, 0});
+  tree.cells("phandle", {kPortHandle});
+  tree.begin("nvme@0,0");
+  tree.cells("reg", {0x1'0000, 0, 0, 0, 0});
+  tree.cells("phandle", {kDriveHandle});
+  tree.end();
+  tree.end();
+}
 
 void write_gic(Tree& tree) {
   tree.begin("intc@8000000");
@@ -54,6 +83,10 @@ void write_bridge(Tree& tree) {
                         0x0300'0000, 0x80, 0,           0x80, 0,           0x80, 0});
   tree.cells("iommu-map", {0, 1, 0, 0x1'0000});
   tree.cells("msi-map", {0, 2, 0, 0x1'0000});
+  tree.cells("#address-cells", {3});
+  tree.cells("#size-cells", {2});
+  tree.cells("phandle", {kBridgeHandle});
+  write_port(tree);
   tree.end();
 }
 
@@ -93,7 +126,11 @@ Bytes make_tree(const Parts& parts) {
   tree.text("compatible", "arm,pl011");
   tree.cells("reg", {0, 0x0900'0000, 0, 0x1000});
   tree.cells("interrupts", {0, 1, 4});
+  tree.cells("phandle", {kUartHandle});
   tree.end();
+  if (!parts.firmware_memory_users.empty()) {
+    write_firmware_memory(tree, parts.firmware_memory_users);
+  }
   if (parts.gic) write_gic(tree);
   if (parts.smmu) write_smmu(tree, parts.smmu_status);
   if (parts.bridge) write_bridge(tree);
@@ -156,6 +193,52 @@ TEST(Board, HasTheBootargsThatTheLoaderWasTold) {
   parts.bootargs = std::string(1, '\0');
   tree = make_tree(parts);
   EXPECT_TRUE(parse_board(tree)->bootargs.empty());
+}
+
+// Covers: S3.23
+TEST(Board, KnowsThroughWhatFirmwareUsesMemory) {
+  using Users = std::vector<std::uint32_t>;
+  const auto used_through = [](const Users& users) {
+    Parts parts;
+    parts.firmware_memory_users = users;
+    const auto board = parse_board(make_tree(parts));
+    EXPECT_TRUE(board);
+    std::vector<int> devfns;  // -1: through any function
+    for (const FirmwareMemory& each : board->firmware_memory) {
+      EXPECT_EQ(each.memory.base, Hpa(0x4800'0000));
+      EXPECT_EQ(each.memory.size, 0x4000U);
+      devfns.push_back(each.devfn ? *each.devfn : -1);
+    }
+    EXPECT_EQ(board->reserved.size(), 1U);
+    return devfns;
+  };
+  using Devfns = std::vector<int>;
+  const Users port{kPortHandle, 0, 0, 0x4800'0000, 0, 0x4000};
+  const Users drive{kDriveHandle, 0, 0, 0x4800'0000, 0, 0x4000};
+  const Users bridge{kBridgeHandle, 0, 0x4800'0000, 0, 0x4000};
+  const Users uart{kUartHandle, 0, 0x4800'0000, 0, 0x4000};
+  const Users nobody{99, 0, 0x4800'0000, 0, 0x4000};
+  EXPECT_EQ(used_through(port), Devfns{0x10});
+  EXPECT_EQ(used_through(drive), Devfns{0x10}) << "what is behind a port is told by the port";
+  EXPECT_EQ(used_through(bridge), Devfns{-1});
+  EXPECT_EQ(used_through(uart), Devfns{}) << "not a PCI function";
+  EXPECT_EQ(used_through(nobody), Devfns{-1});
+  Users several = uart;
+  several.insert(several.end(), drive.begin(), drive.end());
+  several.insert(several.end(), bridge.begin(), bridge.end());
+  EXPECT_EQ(used_through(several), (Devfns{0x10, -1}));
+  several.resize(several.size() - 3);  // cut off
+  EXPECT_EQ(used_through(several), (Devfns{0x10, -1}));
+}
+
+// Covers: S3.23
+TEST(Board, IsRefusedWithMoreOfItThanThereIsRoomFor) {
+  Parts parts;
+  for (unsigned i = 0; i < 9; ++i) {
+    parts.firmware_memory_users.insert(parts.firmware_memory_users.end(),
+                                       {kBridgeHandle, 0, 0x4800'0000, 0, 0x4000});
+  }
+  EXPECT_EQ(parse_board(make_tree(parts)).error().code, Code::kTableFull);
 }
 
 TEST(Board, IsRefusedWithoutMemoryOrCpus) {

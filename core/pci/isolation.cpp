@@ -162,6 +162,16 @@ RequesterIds requester_ids(const Inventory& inventory, HostBdf bdf) {
   return ids;
 }
 
+HostBdf root_function(const Inventory& inventory, const FunctionInfo& info) {
+  HostBdf at = info.is_vf ? info.pf : info.bdf;
+  const FunctionInfo* bridge = bridge_above(inventory, at.bus());
+  for (unsigned depth = 0; bridge != nullptr && depth < kMaxBridgesAbove; ++depth) {
+    at = bridge->bdf;
+    bridge = bridge_above(inventory, at.bus());
+  }
+  return at;
+}
+
 const FunctionInfo* resettable_bus(const Inventory& inventory, const FunctionInfo& info) {
   const FunctionInfo* bridge = bridge_above(inventory, info.bdf.bus());
   if (bridge == nullptr || info.is_vf) return nullptr;

@@ -15,6 +15,10 @@ namespace penstock::pci {
 /// The bridge whose secondary bus this is, or null for a root bus.
 [[nodiscard]] const FunctionInfo* bridge_above(const Inventory& inventory, unsigned bus);
 
+/// The function of the root bus that the function is, or is behind; a virtual one stands where its
+/// physical one does.
+[[nodiscard]] HostBdf root_function(const Inventory& inventory, const FunctionInfo& info);
+
 /// Sets `group` and `aliased` of every function. Functions share a group when they can reach each
 /// other without passing the IOMMU, or when the IOMMU sees one requester ID for several of them:
 ///

@@ -110,6 +110,27 @@ TEST(Isolation, BehindABridgeToConventionalPciAllAreSeenAsTheBridge) {
   EXPECT_EQ(spy.seen, ids[1]);
 }
 
+// Covers: S3.23
+TEST(Isolation, WhereAFunctionLeavesTheRootBus) {
+  TestBoard board;
+  board.plug(board.host.root(), 1, 0, sim::nvme_like());
+  auto& port = board.plug(board.host.root(), 2, 0, sim::pcie_root_port(board.host));
+  auto& bridge = board.plug(port.secondary_bus(), 0, 0, sim::pcie_pci_bridge(board.host));
+  board.plug(bridge.secondary_bus(), 3, 0, std::make_unique<sim::EduLike>());
+  ASSERT_TRUE(board.enumerate());
+  const auto root = [&](HostBdf bdf) {
+    return root_function(board.inventory, *find(board.inventory, bdf));
+  };
+  EXPECT_EQ(root(HostBdf(0, 1, 0)), HostBdf(0, 1, 0));
+  EXPECT_EQ(root(HostBdf(1, 0, 0)), HostBdf(0, 2, 0));
+  EXPECT_EQ(root(HostBdf(2, 3, 0)), HostBdf(0, 2, 0));
+  FunctionInfo vf = *find(board.inventory, HostBdf(0, 1, 0));
+  vf.is_vf = true;
+  vf.pf = vf.bdf;
+  vf.bdf = HostBdf(9, 0, 0);
+  EXPECT_EQ(root_function(board.inventory, vf), HostBdf(0, 1, 0));
+}
+
 // Covers: S3.21
 TEST(Isolation, ABusThatCanBeReset) {
   TestBoard board;

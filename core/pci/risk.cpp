@@ -24,6 +24,9 @@ constexpr RiskTable kRows = {{
   {Risk::kNoStream, Acceptance::kNever, Support::kNotSupported, "no-stream",
    "the board's description gives its requests no stream ID: the IOMMU does not see them",
    "it is assigned to nobody"},
+  {Risk::kFirmwareMemory, Acceptance::kNever, Support::kNotSupported, "firmware-memory",
+   "the board's firmware uses memory through it, which an owner's map would take away",
+   "it is assigned to nobody; the memory is nobody's"},
   {Risk::kUncheckedMessages, Acceptance::kNoIsolation, Support::kNotSupported, "unchecked-messages",
    "it can raise every other device's interrupts: nothing checks their sender",
    "nothing"},
@@ -148,6 +151,7 @@ Risks risks_of(const Inventory& inventory, const FunctionInfo& info, port::Confi
   Risks risks;
   risks.add(Risk::kNoIommu, !around.iommu);
   risks.add(Risk::kNoStream, around.iommu && !around.stream);
+  risks.add(Risk::kFirmwareMemory, around.firmware_memory);
   risks.add(Risk::kUncheckedMessages, !around.checked_messages);
   risks.add(Risk::kNoReset, method == ResetMethod::kNone);
   risks.add(Risk::kSharedGroup, has_neighbours(inventory, info));

@@ -15,6 +15,7 @@ namespace penstock::pci {
 enum class Risk : std::uint8_t {
   kNoIommu,             // nothing bounds its DMA
   kNoStream,            // an IOMMU that does not know its requests
+  kFirmwareMemory,      // firmware uses memory through it, whoever has it
   kUncheckedMessages,   // nothing checks who sent an interrupt
   kNoReset,             // its next owner finds what the last one left
   kSharedGroup,         // reaches its neighbours without passing the IOMMU
@@ -35,7 +36,7 @@ enum class Risk : std::uint8_t {
   kSharedInterrupt,     // has a wired interrupt, on a line that others may use
   kFirmware,            // runs code that outlives a reset
 };
-inline constexpr unsigned kRiskCount = 21;
+inline constexpr unsigned kRiskCount = 22;
 
 /// What an owner has to write in the configuration for a device with the risk.
 enum class Acceptance : std::uint8_t {
@@ -101,6 +102,7 @@ struct Surroundings {
   bool iommu = true;             // DMA is translated
   bool stream = true;            // the IOMMU has a stream ID for the function (S3.26)
   bool checked_messages = true;  // the interrupt controller checks the sender
+  bool firmware_memory = false;  // firmware uses memory through the function (S3.23)
 };
 
 /// The function's risks. Reads its config space: power management, command, device control; boot or

@@ -61,16 +61,18 @@ TEST_F(Statements, AVirtualFunctionIsSupportedWithCaveats) {
   EXPECT_NE(line(of(HostBdf(0, 2, 0))).find(", VF of 0000:00:09.0"), std::string::npos);
 }
 
-// Covers: S3.26 S3.27
+// Covers: S3.23 S3.26 S3.27
 TEST_F(Statements, WhatTheBoardCannotDoIsSaidFirst) {
   board.plug(board.host.root(), 1, 0, sim::nvme_like());
   ASSERT_TRUE(board.enumerate());
   const Statement s = of(HostBdf(0, 1, 0), {.iommu = false, .checked_messages = false});
   EXPECT_EQ(s.level, Support::kNotSupported);
-  EXPECT_EQ(s.risks.bits() & 7U, 5U);
+  EXPECT_EQ(s.risks.bits() & 0xfU, 9U);
   EXPECT_NE(json(s).find(R"("accept":["no-isolation"])"), std::string::npos);
   const Statement lost = of(HostBdf(0, 1, 0), {.stream = false});
   EXPECT_EQ(refusal_of(lost.risks, {true, true, true}), Risk::kNoStream);
+  const Statement firmwares = of(HostBdf(0, 1, 0), {.firmware_memory = true});
+  EXPECT_EQ(refusal_of(firmwares.risks, {true, true, true}), Risk::kFirmwareMemory);
 }
 
 // Covers: S3.26 S3.29

@@ -1,6 +1,7 @@
 """Boards and bundles that are not good enough: refused with a message that a person can act on."""
 
 import contextlib
+import re
 import struct
 import subprocess
 
@@ -97,6 +98,45 @@ def test_board_without_smmu_gives_no_device_away(folder):
         board.wait_for("plain", r"RESULT boot reached-init", 300, "the guest without devices")
         board.wait_end(120)
     assert "no SMMUv3" in spoken(board)
+    assert not board.console.results("store")
+
+
+def firmware_tree(command, folder):
+    """The board's own device tree, with memory that firmware uses through the drive's root port."""
+    plain, source, changed = folder / "plain.dtb", folder / "changed.dts", folder / "changed.dtb"
+    words = list(command)
+    machine = words.index("-M") + 1
+    words[machine] += f",dumpdtb={plain}"
+    subprocess.run(words, check=True, capture_output=True, timeout=60)
+    text = subprocess.run(["dtc", "-q", "-I", "dtb", "-O", "dts", str(plain)], check=True,
+                          capture_output=True, text=True).stdout
+    text, bridges = re.subn(r"(\n\tpcie@[0-9a-f]+ \{\n(?:\t\t.*\n)*?)(\t\};)",
+                            r"\1\t\tport: pci@1,0 { reg = <0x800 0 0 0 0>; };\n\2", text)
+    assert bridges == 1
+    text += """/ { reserved-memory { #address-cells = <2>; #size-cells = <2>; ranges;
+        log@7f000000 { reg = <0 0x7f000000 0 0x10000>;
+                       iommu-addresses = <&port 0 0 0x7f000000 0 0x10000>; }; }; };"""
+    source.write_text(text)
+    subprocess.run(["dtc", "-q", "-I", "dts", "-O", "dtb", "-o", str(changed), str(source)],
+                   check=True)
+    return changed
+
+
+# Covers: S3.23
+def test_device_that_firmware_uses_memory_through_is_given_to_nobody(folder):
+    disk.make(folder / "store.img", seed=33)
+    bundle = scenario.bundle([scenario.guest("store", "shell", "6.1", [0, 1],
+                                             devices=[scenario.Device(scenario.NVME)]),
+                              scenario.guest("plain", "boot", "6.12", [2, 3])], folder)
+    command = bundle_command(bundle, scenario.qemu_devices(nvme=folder / "store.img"))
+    command += ["-dtb", str(firmware_tree(command, folder))]
+    with Board(command, folder / "console.log") as board:
+        board.wait_for("penstock", r"firmware uses memory at 0x7f000000 .*0000:00:01\.0", 120,
+                       "the report of the memory")
+        board.wait_for("penstock", r"domain store is left out: .*firmware-memory", 120,
+                       "the refusal of store")
+        board.wait_for("plain", r"RESULT boot reached-init", 300, "the guest without devices")
+        board.wait_end(120)
     assert not board.console.results("store")
 
 
