@@ -60,7 +60,7 @@ enum class Opcode : std::uint32_t {
   kAttach = 13,        // DeviceArgument -> AttachResult
   kDetach = 14,        // DeviceArgument: begins; done when the device's state is kFree or kBroken
   kReset = 15,         // DeviceArgument: a device that is nobody's
-  kHide = 16,          // DeviceArgument: a device that is nobody's, or the hardware domain's
+  kHide = 16,          // DeviceArgument: a device that is nobody's
   kUnhide = 17,        // DeviceArgument
   kConsoleRead = 18,   // ConsoleArgument -> ConsoleResult, bytes of text
   kConsoleWrite = 19,  // ConsoleArgument, bytes of text

@@ -66,6 +66,8 @@ enum class Removal : std::uint8_t {
 };
 /// Without `wait` the guest is asked, and that is all (kSurprise: it is taken).
 void detach(const Session& session, const std::string& device, Removal how, bool wait);
+/// Out of everybody's sight; the hardware domain's is taken from it, as by detach.
+void hide(const Session& session, const std::string& device);
 /// kReset, kHide, kUnhide.
 void change_device(const Session& session, control::Opcode what, const std::string& device);
 

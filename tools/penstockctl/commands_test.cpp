@@ -200,6 +200,26 @@ TEST_F(CommandsTest, HideAndUnhide) {
   EXPECT_EQ(out.str(), "0000:02:00.0: hidden\n0000:02:00.0: free\n");
 }
 
+// Covers: S3.10
+TEST_F(CommandsTest, HideTakesADeviceFromTheHardwareDomainAndFromNobodyElse) {
+  attach(session, {"01:00.0", "store", "", {}});
+  hypervisor.domain(0x101)->flags = control::domain_flag::kHardware;
+  hypervisor.requests.clear();
+  hide(session, "01:00.0");
+  EXPECT_EQ(hypervisor.device(0x0100)->state, DeviceState::kHidden);
+  EXPECT_EQ(hypervisor.device(0x0100)->domain, control::kNoDomain);
+  unsigned detached = 0;
+  for (const auto& [opcode, arguments] : hypervisor.requests) {
+    detached += opcode == Opcode::kDetach ? 1 : 0;
+  }
+  EXPECT_EQ(detached, 2U) << "asked, and taken when its time was over";
+  change_device(session, Opcode::kUnhide, "01:00.0");
+  attach(session, {"01:00.0", "store", "", {}});
+  hypervisor.domain(0x101)->flags = 0;
+  EXPECT_EQ(failure_of([&] { hide(session, "01:00.0"); }).first, Exit::kFailed);
+  EXPECT_EQ(hypervisor.device(0x0100)->state, DeviceState::kAssigned);
+}
+
 TEST_F(CommandsTest, AuditIsAVerdict) {
   EXPECT_EQ(audit(session), Exit::kDone);
   hypervisor.instead = [](Opcode, const Bytes&) {

@@ -70,7 +70,10 @@ void attach(const Session& session, const AttachOptions& options) {
        {"guest", place}});
 }
 
-void detach(const Session& session, const std::string& address, Removal how, bool wait) {
+namespace {
+
+/// Takes a device from its domain: what became of it by then.
+DeviceRecord take_away(const Session& session, const std::string& address, Removal how, bool wait) {
   Client& client = session.client;
   DeviceRecord device = find_device(client, address);
   const control::DomainHandle owner = device.domain;
@@ -97,7 +100,30 @@ void detach(const Session& session, const std::string& address, Removal how, boo
     take(argument::kForce);
   }
   look();
-  report_device(session, device);
+  return device;
+}
+
+bool is_hardware_domains(Client& client, const DeviceRecord& device) {
+  for (const control::DomainRecord& domain : client.domains()) {
+    if (domain.domain == device.domain) {
+      return (domain.flags & control::domain_flag::kHardware) != 0;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+void detach(const Session& session, const std::string& address, Removal how, bool wait) {
+  report_device(session, take_away(session, address, how, wait));
+}
+
+void hide(const Session& session, const std::string& address) {
+  // What nobody was given is the hardware domain's only for want of somebody else.
+  if (is_hardware_domains(session.client, find_device(session.client, address))) {
+    (void)take_away(session, address, Removal::kDeadline, true);
+  }
+  change_device(session, Opcode::kHide, address);
 }
 
 void change_device(const Session& session, Opcode what, const std::string& address) {

@@ -291,6 +291,9 @@ class FakeHypervisor final : public Channel {
       d->state = force ? control::DeviceState::kFree : control::DeviceState::kDetaching;
       if (force) d->domain = control::kNoDomain;
     }
+    if (opcode == Opcode::kHide && d->domain != control::kNoDomain) {
+      return refusal(Result::kNotOwner, "a domain has it: detach it first");
+    }
     if (opcode == Opcode::kHide) d->state = control::DeviceState::kHidden;
     if (opcode == Opcode::kUnhide) d->state = control::DeviceState::kFree;
     return {};

@@ -98,9 +98,9 @@ Exit run(const std::string& command, Options& options, const Session& session) {
                                 {"unpause", Opcode::kUnpause},
                                 {"shutdown", Opcode::kShutdown}})) {
     change_domain(session, *what, options.domain, wait);
-  } else if (const auto change = opcode({{"reset", Opcode::kReset},
-                                         {"hide", Opcode::kHide},
-                                         {"unhide", Opcode::kUnhide}})) {
+  } else if (command == "hide") {
+    hide(session, options.device);
+  } else if (const auto change = opcode({{"reset", Opcode::kReset}, {"unhide", Opcode::kUnhide}})) {
     change_device(session, *change, options.device);
   } else if (command == "list") {
     list(session, options.names);
