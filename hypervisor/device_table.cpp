@@ -107,7 +107,6 @@ Status fill_device(Machine& m, unsigned index, const pci::FunctionInfo& info) {
     device.bars[i] = &objects.bars[i];
   }
   device.clean = false;
-  device.faults = {};
   TRY(assign::quarantine(m.hardware(), device));
   objects.statement = pci::statement_of(m.inventory, info, objects.config,
                                         {m.has_smmu, true, m.has_its, serves_firmware(m, info)});
@@ -155,6 +154,10 @@ Result<assign::Device*> claim_device(Machine& m, DomainId domain, const Claim& c
   }
   device->placement = {
       claim.guest, claim.accept_no_reset, claim.accept_insecure, claim.multi_function, {}};
+  const LockGuard guard(m.life);  // faults are counted under it
+  device->interrupts = 0;
+  device->strays = 0;
+  device->faults = {};
   device->domain = domain.value();
   return device;
 }

@@ -30,8 +30,9 @@ struct Claim {
   bool multi_function = false;
 };
 
-/// Reserves a device that is nobody's for a domain. kNotFound, kNotOwner (another domain has it, or
-/// it is hidden), kBadState (broken), kNoIsolation: `why` says more. Boot, or a request under way.
+/// Reserves a device that is nobody's for a domain; its counters begin anew. kNotFound, kNotOwner
+/// (another domain has it, or it is hidden), kBadState (broken), kNoIsolation: `why` says more.
+/// Boot, or a request under way.
 Result<assign::Device*> claim_device(Machine& m, DomainId domain, const Claim& claim,
                                      TextWriter& why);
 /// It is nobody's again; it has been taken back, or was never handed over.

@@ -158,7 +158,9 @@ bool is_named(const manifest::Manifest& manifest, HostBdf bdf) {
 Status give_the_rest(Machine& m, DomainObjects& o, const DomainPlan& plan, TextWriter& why) {
   for (unsigned i = 0; i < m.device_count; ++i) {
     assign::Device& device = *m.devices[i];
-    if (device.domain != kNobody || device.hidden || device.info.is_vf) continue;
+    // A virtual function that is still to come is absent.
+    if (device.state == assign::DeviceState::kAbsent || device.info.is_vf) continue;
+    if (device.domain != kNobody || device.hidden) continue;
     if (is_named(plan.manifest, device.info.bdf)) continue;
     auto place = o.domain.devices().free_slot();
     if (!place) place = o.domain.devices().free_place(kPlacesOnBus0);
@@ -168,7 +170,8 @@ Status give_the_rest(Machine& m, DomainObjects& o, const DomainPlan& plan, TextW
     }
     Text<120> reason;
     const auto claimed = claim_device(m, o.domain.id(), {device.info.bdf, *place}, reason);
-    if (claimed && pci::can_reset(device.info, *device.config)) {
+    const bool can_reset = m.device_objects[i]->statement.reset != pci::ResetMethod::kNone;
+    if (claimed && can_reset) {
       TRY(o.domain.devices().add(device));
       continue;
     }

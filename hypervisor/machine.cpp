@@ -75,7 +75,8 @@ void Machine::board_interrupt(arch::Cpu& cpu, std::uint32_t intid) {
   if (board.uart && intid == board.uart->intid) return console_input(*this);
   if (has_smmu && intid == board.smmu->event_intid) return report_faults();
   if (has_smmu && intid == board.smmu->gerror_intid) {
-    (void)smmu.handle_gerror();
+    using QueueFull = hw::smmuv3::gerror::EVENTQ_ABT_ERR;
+    if (get<QueueFull>(smmu.handle_gerror()) != 0) ++event_queue_aborts;
     return;
   }
   if (intid == kHypervisorTimerIntId) {

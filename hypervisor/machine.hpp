@@ -99,6 +99,8 @@ struct Machine {
   unsigned device_count = 0;
   VirtualFunctions virtual_functions;
   assign::FaultCounts unowned_faults;
+  std::atomic<std::uint64_t> event_queue_aborts{0};  // events that the SMMU could not write
+  std::uint64_t event_losses = 0;  // these and overflows, as of the last look at the queue
   /// Held around every look at another domain than one's own, and while domains come and go: those
   /// that are listed stay while it is held. Rank: before every other lock.
   SpinLock life;

@@ -6,6 +6,7 @@
 // handful of lines (H14, invariant 7).
 #include "core/assign/stage1.hpp"
 #include "core/base/text.hpp"
+#include "core/base/worth_a_line.hpp"
 #include "hypervisor/machine.hpp"
 
 extern "C" const char _image_start[];
@@ -14,12 +15,7 @@ extern "C" const char _bss_start[];
 namespace penstock {
 namespace {
 
-constexpr std::uint64_t kReportedSingly = 32;
 constexpr unsigned kFaultsPerInterrupt = 32;
-
-bool worth_a_line(std::uint64_t count) {
-  return count <= kReportedSingly || (count & (count - 1)) == 0;
-}
 
 assign::Device* device_of(Machine& m, StreamId stream) {
   for (unsigned i = 0; i < m.device_count; ++i) {
@@ -39,15 +35,22 @@ std::string_view owner_name(Machine& m, const assign::Device* device) REQUIRES(m
 /// takes the events busy, which may be another domain's: its stream then aborts without events
 /// until it is handed over again (invariant 7).
 constexpr std::uint64_t kFaultsPerSecond = 4096;
+/// What an event stands for that came with an overflow of the queue: nobody knows how many were
+/// lost, nor whose, but who causes that again and again is among those that are in the queue.
+constexpr std::uint64_t kFaultsPerEventOfAnOverflow = 32;
 
-void cut_off_if_flooding(Machine& m, assign::Device& device) REQUIRES(m.life) {
+/// `weight`: how many faults this one stands for.
+void cut_off_if_flooding(Machine& m, assign::Device& device, std::uint64_t weight)
+    REQUIRES(m.life) {
   assign::FaultCounts& faults = device.faults;
   const std::uint64_t now = m.clock.now_ns();
   if (now - faults.window_start_ns > 1'000'000'000) {
     faults.window_start_ns = now;
     faults.in_window = 0;
   }
-  if (++faults.in_window != kFaultsPerSecond) return;
+  const bool was_cut_off = faults.in_window >= kFaultsPerSecond;
+  faults.in_window += weight;
+  if (was_cut_off || faults.in_window < kFaultsPerSecond) return;
   const Status blocked = m.smmu.block(device.stream);
   Text<200> line;
   line.bdf(device.info.bdf.value()).text(" of ").text(owner_name(m, &device));
@@ -80,10 +83,10 @@ bool told_to_guest(Machine& m, const assign::Device& device, const iommu::Fault&
   return iommu != nullptr && assign::tell_guest(*iommu, device, fault);
 }
 
-void report_fault(Machine& m, const iommu::Fault& fault) REQUIRES(m.life) {
+void report_fault(Machine& m, const iommu::Fault& fault, std::uint64_t weight) REQUIRES(m.life) {
   assign::Device* device = device_of(m, fault.stream);
   if (device != nullptr) {
-    cut_off_if_flooding(m, *device);
+    cut_off_if_flooding(m, *device, weight);
     if (told_to_guest(m, *device, fault)) return;
   }
   assign::FaultCounts& faults = device != nullptr ? device->faults : m.unowned_faults;
@@ -149,7 +152,10 @@ void Machine::report_faults() {
   std::array<iommu::Fault, kFaultsPerInterrupt> faults{};
   const LockGuard guard(life);
   const unsigned count = smmu.take_events(faults);
-  for (unsigned i = 0; i < count; ++i) report_fault(*this, faults[i]);
+  const std::uint64_t losses = smmu.event_overflows() + event_queue_aborts.load();
+  const std::uint64_t weight = losses != event_losses ? kFaultsPerEventOfAnOverflow : 1;
+  event_losses = losses;
+  for (unsigned i = 0; i < count; ++i) report_fault(*this, faults[i], weight);
   // The SMMU interrupts when its queue stops being empty, not per event: come again for the rest
   // (GICD_ISPENDR<n>).
   if (count == faults.size()) {

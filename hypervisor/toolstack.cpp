@@ -89,6 +89,7 @@ void Toolstack::audit(Reply& reply) {
 }
 
 void Toolstack::report(Reply& reply) {
+  const LockGuard still(machine_.virtual_functions.lock());
   (void)reply.put_text("{\"devices\":[");
   bool first = true;
   for (unsigned i = 0; i < machine_.device_count; ++i) {

@@ -96,6 +96,7 @@ void refuse(Reply& reply, std::uint16_t bdf, Code code, std::string_view why) {
 
 void Toolstack::list_devices(Reply& reply) {
   reap();
+  const LockGuard still(machine_.virtual_functions.lock());
   control::ListResult head{0, sizeof(control::DeviceRecord)};
   (void)reply.put(head);
   for (unsigned i = 0; i < machine_.device_count; ++i) {
@@ -136,7 +137,9 @@ void Toolstack::attach(const control::DeviceArgument& argument, Reply& reply) {
 }
 
 void Toolstack::detach(const control::DeviceArgument& argument, Reply& reply) {
+  machine_.virtual_functions.lock().lock();
   assign::Device* device = find_device(machine_, HostBdf(argument.bdf));
+  machine_.virtual_functions.lock().unlock();
   if (device == nullptr) return refuse(reply, argument.bdf, Code::kNotFound, {});
   // Looked at once: a PF's owner may be taking its VF back meanwhile.
   const unsigned owner = device->domain.load();
@@ -151,6 +154,7 @@ void Toolstack::detach(const control::DeviceArgument& argument, Reply& reply) {
 
 /// A device that nobody has and nobody is told of is as safe as one that nobody has.
 void Toolstack::hide(const control::DeviceArgument& argument, bool hidden, Reply& reply) {
+  const LockGuard still(machine_.virtual_functions.lock());
   assign::Device* device = find_device(machine_, HostBdf(argument.bdf));
   if (device == nullptr) return refuse(reply, argument.bdf, Code::kNotFound, {});
   if (device->domain != kNobody) {

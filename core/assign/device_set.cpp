@@ -292,7 +292,9 @@ Device* DeviceSet::next_with_work(SriovWork& work) {
   for (Device* device : devices_) {
     if (device->work.kind == SriovWork::Kind::kNone) continue;
     work = device->work;
-    device->work.kind = SriovWork::Kind::kNone;
+    // A reset comes before what was asked for after it.
+    if (work.then_reset) work.kind = SriovWork::Kind::kDisable;
+    if (work.kind == device->work.kind) device->work.kind = SriovWork::Kind::kNone;
     device->work.then_reset = false;
     device->work.busy = work.kind != SriovWork::Kind::kEnable || !work.frozen;
     if (device->work.busy) return device;

@@ -63,7 +63,8 @@ Status SecondaryBus::reset(Device& device, port::Clock& clock) {
   StaticVector<pci::ResetPeer, pci::Reset::kMaxFunctions> peers;
   for (const Member& member : members_) {
     if (member.device == &device) continue;
-    (void)peers.push_back({&member.device->info, member.device->config});  // as many as members
+    const Device& peer = *member.device;
+    (void)peers.push_back({&peer.info, peer.config, peer.bars[0]});  // as many as members
   }
   const Result<pci::ResetMethod> done =
       pci::reset_function({.info = &device.info,

@@ -166,6 +166,37 @@ TEST_F(Sriov, SoDoesAResetByThePort) {
   EXPECT_FALSE(is_on());
 }
 
+// Covers: S3.11 S3.20
+TEST_F(Sriov, AResetIsNotForgottenForWhatIsAskedForAfterIt) {
+  switch_on(2);
+  unsigned resets = model->resets();
+  start_flr();
+  ask(2);
+  red().devices.do_work();
+  EXPECT_EQ(host.asked(), (Asked{"disable", "after reset", "enable 2"}));
+  EXPECT_EQ(model->resets(), resets + 1);
+  EXPECT_TRUE(is_on());
+  // Nor when all of it is asked while they come.
+  PortDriver port(board, 0, kSlot);
+  for (const bool bus : {false, true}) {
+    resets = model->resets();
+    host.during = [&] {
+      if (bus) {
+        port.hold_bus_in_reset(true);
+        port.hold_bus_in_reset(false);
+      } else {
+        start_flr();
+      }
+      ask(2);
+    };
+    ask(0);
+    ask(1);
+    red().devices.do_work();
+    EXPECT_EQ(model->resets(), resets + 1) << bus;
+    EXPECT_EQ(host.asked().back(), "enable 2") << bus;
+  }
+}
+
 TEST_F(Sriov, OnItsWayOutItGetsNoMore) {
   PortDriver port(board, 0, kSlot);
   port.start(8192);

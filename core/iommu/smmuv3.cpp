@@ -1,6 +1,7 @@
 #include "core/iommu/smmuv3.hpp"
 
 #include "core/base/text.hpp"
+#include "core/base/worth_a_line.hpp"
 #include "core/hw/smmuv3/commands.hpp"
 #include "core/hw/smmuv3/registers.hpp"
 #include "core/hw/smmuv3/stream_table.hpp"
@@ -233,9 +234,12 @@ std::uint32_t Smmu::handle_gerror() {
   const std::uint32_t acknowledged = registers_->read32(hw::kGerrorN);
   const std::uint32_t active = registers_->read32(hw::kGerror) ^ acknowledged;
   if (active == 0) return 0;
-  Text<64> message;
-  message.text("smmu: global error, GERROR ").hex(active, 8);
-  log_->line(port::Severity::kError, message.view());
+  // Devices can fill the event queue as fast as they work, which is one, too.
+  if (worth_a_line(++global_errors_)) {
+    Text<96> message;
+    message.text("smmu: global error ").dec(global_errors_).text(", GERROR ").hex(active, 8);
+    log_->line(port::Severity::kError, message.view());
+  }
   constexpr auto kCommandError = static_cast<std::uint32_t>(hw::gerror::CMDQ_ERR::kMask);
   registers_->write32(hw::kGerrorN, acknowledged ^ (active & ~kCommandError));
   if ((active & kCommandError) != 0) static_cast<void>(commands_.recover().has_value());

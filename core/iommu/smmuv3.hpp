@@ -165,8 +165,8 @@ class Smmu {
   /// How many times the hardware had to drop events because the queue was full.
   [[nodiscard]] std::uint64_t event_overflows() const EXCLUDES(event_lock_);
 
-  /// Call from the global-error interrupt: logs and acknowledges every active error. Returns the
-  /// active GERROR bits.
+  /// Call from the global-error interrupt: acknowledges every active error, and logs the first ones
+  /// and then fewer and fewer (devices can cause them). Returns the active GERROR bits.
   std::uint32_t handle_gerror() EXCLUDES(lock_);
 
   /// The last resort when isolation is in doubt: all DMA of all devices aborts from here on, until
@@ -226,6 +226,7 @@ class Smmu {
 
   mutable SpinLock lock_;
   bool ready_ GUARDED_BY(lock_) = false;
+  std::uint64_t global_errors_ GUARDED_BY(lock_) = 0;
   smmuv3::Features features_ GUARDED_BY(lock_);
   hw::smmuv3::IdRegisters ids_ GUARDED_BY(lock_);
   smmuv3::StreamTable table_ GUARDED_BY(lock_);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 
 #include "core/mem/stage2_table.hpp"
@@ -237,6 +238,19 @@ TEST_F(Board, AFloodOfEventsIsTakenInBoundedPartsAndTheLossIsCounted) {
   EXPECT_GE(smmu.event_overflows(), 1u);
   (void)dma_write(kNvme, Gpa(0), 1);  // the queue works again
   EXPECT_EQ(faults().size(), 1u);
+}
+
+// Covers: H14
+TEST_F(Board, AFloodOfGlobalErrorsIsAFewLines) {
+  start();
+  log.all.clear();
+  for (unsigned i = 0; i < 10'000; ++i) {
+    hw.raise_gerror(1u << 2);
+    ASSERT_EQ(smmu.handle_gerror() & 4, 4u);
+  }
+  const auto lines = std::count(log.all.begin(), log.all.end(), '\n');
+  EXPECT_GE(lines, 32);
+  EXPECT_LE(lines, 48);
 }
 
 TEST_F(Board, GlobalErrorsAreAcknowledgedAndLogged) {

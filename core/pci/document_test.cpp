@@ -11,6 +11,7 @@
 
 #include "core/pci/alias_quirks.hpp"
 #include "core/pci/mirror_quirks.hpp"
+#include "core/pci/reset_leftovers.hpp"
 #include "core/pci/reset_quirks.hpp"
 #include "core/pci/statement.hpp"
 
@@ -158,6 +159,15 @@ void render_resets(std::ostream& out) {
   }
 }
 
+void render_leftovers(std::ostream& out) {
+  out << "| device | what | source |\n|---|---|---|\n";
+  for (const Leftovers& row : reset_leftovers()) {
+    const std::string device = row.vendor != 0 ? device_of(row.vendor, row.device, 0xffff)
+                                               : "class " + hex(row.class_code, 6);
+    out << "| `" << device << "` | " << row.what << " | " << row.source << " |\n";
+  }
+}
+
 std::string document() {
   std::ostringstream out;
   out << R"(# What is supported
@@ -208,6 +218,8 @@ themselves where the way up is isolated.
   render_aliases(out);
   out << "\n## Devices whose resets are not what they say\n\n";
   render_resets(out);
+  out << "\n## Registers that a reset may leave, cleared after each\n\n";
+  render_leftovers(out);
   return out.str();
 }
 

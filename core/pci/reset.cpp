@@ -4,6 +4,7 @@
 #include "core/hw/pci/controls.hpp"
 #include "core/hw/pci/msi.hpp"
 #include "core/hw/pci/power.hpp"
+#include "core/pci/reset_leftovers.hpp"
 
 namespace penstock::pci {
 namespace {
@@ -338,8 +339,15 @@ void Reset::check(std::uint64_t now) {
     fault = here;
     at = function.info().bdf;
   }
-  if (fault == ResetFault::kNone) return finish(Phase::kDone);
-  give_up(at, fault, now);
+  if (fault != ResetFault::kNone) return give_up(at, fault, now);
+  clear_all_leftovers();
+  finish(Phase::kDone);
+}
+
+void Reset::clear_all_leftovers() {
+  clear_leftovers(*target_.info, target_.registers);
+  if (method_ != ResetMethod::kSecondaryBus) return;
+  for (const ResetPeer& peer : target_.peers) clear_leftovers(*peer.info, peer.registers);
 }
 
 // --- For those who wait

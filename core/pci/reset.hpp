@@ -5,7 +5,7 @@
 //     start() -> silent, nothing decoded -> no requests pending, or 100 ms
 //        -> marked -> method -> time in which it must not be touched
 //        -> answers as itself, no requests pending -> the marks are gone -> configuration as it was
-//        -> done
+//        -> what resets are known to leave is cleared -> done
 //
 // A method that is not there is skipped, one that fails is followed by the next of the function's
 // order (reset_quirks.hpp); a function that does not answer any more is only asked through the
@@ -34,6 +34,7 @@ namespace penstock::pci {
 struct ResetPeer {
   const FunctionInfo* info = nullptr;
   port::ConfigSpace* config = nullptr;
+  port::Mmio* registers = nullptr;  // as the target's
 };
 
 /// What is reset, and what may be used for it. Everything outlives the reset.
@@ -43,7 +44,8 @@ struct ResetTarget {
 
   const FunctionInfo* info = nullptr;
   port::ConfigSpace* config = nullptr;
-  /// BAR 0 where CPUs reach it, for device-specific methods; null: those that need it are skipped.
+  /// BAR 0 where CPUs reach it, for device-specific methods and for what resets leave
+  /// (reset_leftovers.hpp); null: methods that need it are skipped.
   port::Mmio* registers = nullptr;
   /// The bridge above, if its secondary bus may be reset: every other function behind it is in
   /// `peers`, and has the same owner. The peers are silenced, reset, checked and restored too.
@@ -112,6 +114,7 @@ class Reset {
   void initiate_flr();
   void await_answer(std::uint64_t now);
   void check(std::uint64_t now);
+  void clear_all_leftovers();
   void give_up(HostBdf function, ResetFault fault, std::uint64_t now);
   void go(Phase phase, std::uint64_t until, std::uint64_t deadline);
   void finish(Phase phase);

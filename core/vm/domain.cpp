@@ -58,6 +58,7 @@ Status Domain::init(const DomainParts& parts) {
 
 void Domain::do_work() {
   if (parts_.iommu != nullptr && parts_.iommu->has_work()) parts_.iommu->run();
+  if (its_.has_pending_commands()) its_.run_commands(vmsi::VirtualIts::kCommandsPerTrap);
   if (devices_.has_work()) devices_.do_work();
   if (parts_.control != nullptr) parts_.control->run();
 }

@@ -91,10 +91,12 @@ class Domain {
   }
   /// Traps have left something to do: do_work() on one of the domain's CPUs, soon.
   [[nodiscard]] bool has_work() const {
-    return devices_.has_work() || (parts_.iommu != nullptr && parts_.iommu->has_work()) ||
+    return devices_.has_work() || its_.has_pending_commands() ||
+           (parts_.iommu != nullptr && parts_.iommu->has_work()) ||
            (parts_.control != nullptr && parts_.control->has_work());
   }
-  /// Does a share of it: a bounded one of the IOMMU's, one request to the control interface.
+  /// Does a share of it: a bounded one of the IOMMU's and of the ITS's commands, one request to the
+  /// control interface.
   void do_work();
   /// A character that a person or the control domain typed for this domain. What the guest is slow
   /// to read waits; of more than that the oldest is lost.

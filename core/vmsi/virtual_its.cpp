@@ -64,6 +64,7 @@ void VirtualIts::reset_registers() {
   cbaser_ = 0;
   cwriter_ = 0;
   creadr_ = 0;
+  note_backlog();
   for (unsigned i = 0; i < tables_.size(); ++i) write_table(i, 0);
   counters_ = {};
 }
@@ -122,6 +123,7 @@ void VirtualIts::write(std::uint64_t offset, unsigned size, std::uint64_t value)
   {
     const LockGuard guard(lock_);
     write_register64(reg, replace_part(register64(reg), offset, size, value));
+    note_backlog();
   }
   // Of GITS_CWRITER only the lower half holds anything.
   if (offset == gits::kCwriter) run_commands(kCommandsPerTrap);
@@ -133,6 +135,7 @@ void VirtualIts::write_control(std::uint64_t value) {
     const bool enable = get<gits::Enabled>(value) != 0;
     if (enable == enabled_) return;
     enabled_ = enable;
+    note_backlog();
   }
   listener_->collections_changed();
   run_commands(kCommandsPerTrap);
@@ -182,9 +185,8 @@ bool VirtualIts::pending_locked() const {
   return enabled_ && get<gits::CbValid>(cbaser_) != 0 && creadr_ != cwriter_;
 }
 
-bool VirtualIts::has_pending_commands() {
-  const LockGuard guard(lock_);
-  return pending_locked();
+void VirtualIts::note_backlog() {
+  backlog_.store(pending_locked(), std::memory_order_relaxed);
 }
 
 /// Copies the next command once (H50: what the guest writes to the queue after this does not
@@ -216,6 +218,7 @@ unsigned VirtualIts::step() {
     const Result<Command> command = fetch();
     creadr_ += its_command::kBytes;
     if (creadr_ == queue_bytes()) creadr_ = 0;
+    note_backlog();
     ++counters_.commands;
     if (command) {
       const Outcome outcome = execute(*command);

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <optional>
 
@@ -76,8 +77,11 @@ class VirtualIts {
   void write(std::uint64_t offset, unsigned size, std::uint64_t value);
 
   /// True while enabled and GITS_CREADR != GITS_CWRITER: the caller lets the guest run, and calls
-  /// run_commands() on its next entry, until this is false.
-  [[nodiscard]] bool has_pending_commands();
+  /// run_commands() on its next entry, until this is false. Lock-free, for every trap: what another
+  /// CPU does at this moment it sees the next time.
+  [[nodiscard]] bool has_pending_commands() const {
+    return backlog_.load(std::memory_order_relaxed);
+  }
   /// Runs commands worth at most `budget` units: 1 each, kHeavy for those that walk tables (MAPD,
   /// MAPC, MOVALL, INVALL); at least one command if any is pending.
   void run_commands(unsigned budget);
@@ -119,6 +123,7 @@ class VirtualIts {
   void write_producer(std::uint64_t value) REQUIRES(lock_);
   void write_table(unsigned index, std::uint64_t value) REQUIRES(lock_);
   [[nodiscard]] std::uint64_t queue_bytes() const REQUIRES(lock_);
+  void note_backlog() REQUIRES(lock_);
   [[nodiscard]] bool pending_locked() const REQUIRES(lock_);
   [[nodiscard]] Result<Command> fetch() REQUIRES(lock_);
   /// Runs one command; its cost in units, or 0 when there is none.
@@ -155,6 +160,7 @@ class VirtualIts {
   std::uint64_t cbaser_ GUARDED_BY(lock_) = 0;
   std::uint64_t cwriter_ GUARDED_BY(lock_) = 0;  // byte offsets into the queue, multiples of 32
   std::uint64_t creadr_ GUARDED_BY(lock_) = 0;
+  std::atomic<bool> backlog_{false};  // written under lock_, after all that makes it so
   std::array<std::uint64_t, 2> tables_ GUARDED_BY(lock_){};  // GITS_BASER0, GITS_BASER1
   ItsTables maps_ GUARDED_BY(lock_);
   ItsCounters counters_ GUARDED_BY(lock_);

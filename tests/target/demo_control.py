@@ -16,7 +16,8 @@ import sriov_lab
 from board import Board, Failure, bundle_command
 from judgement import Judgement
 from server import Server
-from sriov_lab import VF_CARD, VF_DRIVE, all_io, devices, order, switch_on
+from sriov_lab import (VF_CARD, VF_DRIVE, all_io, devices, left_over, not_at_work, order, switch_on,
+                       traces)
 
 FILE_BYTES = 2 << 20
 
@@ -33,15 +34,24 @@ class Act:
         audit = self.lab.json("audit")
         self.judgement.check(f"fourth act: the audit holds {when}", audit["ok"], str(audit))
 
+    def look(self, number: int, name: str) -> None:
+        """The registers as the guest finds them, before its drivers."""
+        wrong = left_over(traces(self.board, number, name))
+        self.judgement.check(f"fourth act: {name}: no trace of the last owner",
+                             not wrong, str(wrong))
+        order(self.board, number, name, "adopt")
+
     def guest(self, seed: int, name: str) -> None:
-        """Made, given its functions while it runs, at work, verified from outside."""
+        """Made, given its functions while it runs, looked at, at work, verified from outside."""
         self.lab.create(name)
         self.board.wait_for(name, r"RESULT visitor listening", sriov_lab.BOOT, f"guest {name}")
         number = self.lab.domains()[name]["domain"] & 0xff
         self.server.returned.clear()
         self.server.answers.clear()
+        order(self.board, number, name, "strangers")
         for function in (VF_DRIVE, VF_CARD):
             self.lab.ctl(f"attach {function} {name}")
+        self.look(number, name)
         try:
             all_io(self.board, number, name, self.digest, self.server, seed)
             verified = True
@@ -59,6 +69,9 @@ class Act:
         self.progress("control: virtual functions of drive and card are on")
         self.guest(1, "first")
         order(self.board, 1, "first", "busy 3")
+        idle = not_at_work(traces(self.board, 1, "first"))
+        self.judgement.check("fourth act: first: its queues and interrupts are in use", not idle,
+                             str(idle))
         self.lab.ctl("destroy first")
         self.progress("control: first destroyed in the middle of its work")
         self.audited("after first was destroyed")

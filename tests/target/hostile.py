@@ -6,7 +6,7 @@ from pathlib import Path
 import paths
 
 SOURCES = paths.GUEST_SOURCES / "hostile"
-PROGRAMS = ("calls", "config", "its", "mmio", "nowhere", "odd", "smmu")
+PROGRAMS = ("calls", "config", "control", "its", "mmio", "nowhere", "odd", "plug", "smmu")
 
 
 def build(name: str, folder: Path = SOURCES) -> Path:
@@ -14,7 +14,7 @@ def build(name: str, folder: Path = SOURCES) -> Path:
     in another folder than its runtime."""
     out = paths.GUEST / "hostile" / f"{name}.img"
     sources = [SOURCES / "start.S", SOURCES / "runtime.c", folder / f"{name}.c"]
-    inputs = [*sources, SOURCES / "hostile.h", SOURCES / "hostile.lds"]
+    inputs = [*sources, *SOURCES.glob("*.h"), SOURCES / "hostile.lds"]
     if out.exists() and all(out.stat().st_mtime >= each.stat().st_mtime for each in inputs):
         return out
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -46,7 +46,7 @@ ROLES = {
                            "vfio_iommu_type1", "vfio_pci"),
                   programs=("edu_stray",), libraries=("drive", "card")),
     "visitor": Role(modules=("nvme", "crc32c_generic", "ext4", "igb", "igbvf", "af_packet"),
-                    libraries=("drive", "card")),
+                    programs=("traces",), libraries=("drive", "card")),
     "control": Role(modules=("nvme", "igb"), programs=("nvme_vf",), tools=("penstockctl",)),
     "lspci": Role(modules=("nvme", "igb"), libraries=("drive",), trees=("pciutils",)),
     "boot": Role(minimal=True),

@@ -6,6 +6,7 @@ and says what it did. In both, the neighbour and the hypervisor go on.
 """
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -17,12 +18,16 @@ from console import fields
 BOOT, WORK = 300, 400
 
 
-def trial(start, program, devices=(), qemu=None, iommu=None):
-    guest = scenario.hostile_guest(program, [0, 1])
-    guest.devices, guest.iommu = list(devices), iommu
+def trial(start, program, devices=(), qemu=None, iommu=None, work=5, during=None, **more):
+    """`work`: seconds of the neighbour's; `during` is called with the board meanwhile; `more`: of
+    the hostile domain, as scenario.Domain has it."""
+    guest = replace(scenario.hostile_guest(program, [0, 1]), devices=list(devices), iommu=iommu,
+                    **more)
     board = start([guest, scenario.guest("neighbour", "shell", "6.12", [2, 3])], qemu)
     board.wait_for("neighbour", r"RESULT shell listening", BOOT, "the neighbour to listen")
-    board.type("work 5\n", domain=1)
+    board.type(f"work {work}\n", domain=1)
+    if during is not None:
+        during(board)
     gone = board.wait_for("penstock", r'@ domain .*"name":"hostile".*"state":"(\w+)"', WORK,
                           f"the hostile program {program} to be over")
     board.wait_for("neighbour", r"RESULT shell work sound", WORK, "the neighbour's work")

@@ -1,7 +1,7 @@
 """SR-IOV: the control domain owns the physical functions, other guests get virtual ones."""
 
 from sriov_lab import (BOOT, PF_CARD, PF_DRIVE, VF_CARD, VF_DRIVE, all_io, board_with_functions,
-                       devices)
+                       devices, left_over, not_at_work, order, traces)
 
 
 # Covers: S3.10 S3.11
@@ -25,6 +25,12 @@ def test_functions_are_made_given_away_and_taken_back(start, folder):
         assert lab.json("audit")["ok"]
         board.type("ping after-the-surprise\n", domain=1)
         board.wait_for("first", r"pong after-the-surprise", 60, "the guest that lost its drive")
+        # A physical function out of its owner's sight, and its virtual ones with it.
+        lab.ctl(f"hide {PF_CARD}")
+        assert devices(lab)[PF_CARD]["state"] == "hidden" and VF_CARD not in devices(lab)
+        assert lab.json("audit")["ok"]
+        lab.ctl(f"unhide {PF_CARD}")
+        lab.ctl(f"attach {PF_CARD} control")
         lab.ctl("destroy first")
         assert lab.json("audit")["ok"]
 
@@ -39,15 +45,20 @@ def test_functions_of_a_guest_destroyed_at_work_serve_the_next_one(start, folder
         for vf in (VF_DRIVE, VF_CARD):
             lab.ctl(f"attach {vf} first")
         all_io(board, 1, "first", digest, server)
-        board.type("busy 3\n", domain=1)
-        board.wait_for("first", r"RESULT visitor did busy", 60, "the guest to be at work")
+        order(board, 1, "first", "busy 3")
+        at_work = traces(board, 1, "first")
+        assert not not_at_work(at_work), at_work
         lab.ctl("destroy first")
         assert lab.json("audit")["ok"]
         server.returned.clear()
         server.answers.clear()
+        # The next one looks at the registers before any driver does.
+        order(board, 2, "second", "strangers")
         for vf in (VF_DRIVE, VF_CARD):
             assert devices(lab)[vf]["state"] == "free"
             lab.ctl(f"attach {vf} second")
+        assert not left_over(traces(board, 2, "second"))
+        order(board, 2, "second", "adopt")
         all_io(board, 2, "second", digest, server, seed=2)
         assert lab.json("audit")["ok"]
         lab.ctl("destroy second")

@@ -115,16 +115,28 @@ void handle_system_register(Vcpu& vcpu, GuestFrame& frame, std::uint64_t esr) {
   inject_undefined();
 }
 
-/// Work that a trap has left behind, on the vCPU's own time.
-void before_return(Vcpu& vcpu) {
+// The three that follow are part of every trap, and therefore not calls.
+
+[[gnu::always_inline]] inline void deliver_and_check(Vcpu& vcpu) {
   vm::Domain& domain = vcpu.partition->domain();
   if (domain.gic().needs_delivery(vcpu.index)) {
     domain.gic().deliver(vcpu.index, vcpu.list_registers);
   }
   vcpu.partition->check(vcpu);
-  // The rest of long work, a share for each stay here: other interrupts and requests to stop get
-  // their turn in between.
-  if (domain.has_work()) send_sgi(vcpu.cpu->affinity, kKickSgi);
+}
+
+/// The rest of long work, a share for each stay here: other interrupts and requests to stop get
+/// their turn in between.
+[[gnu::always_inline]] inline void come_again_for_work(Vcpu& vcpu) {
+  if (vcpu.partition->domain().has_work()) [[unlikely]] {
+    send_sgi(vcpu.cpu->affinity, kKickSgi);
+  }
+}
+
+/// What a trap has left behind, on the vCPU's own time.
+[[gnu::always_inline]] inline void before_return(Vcpu& vcpu) {
+  deliver_and_check(vcpu);
+  come_again_for_work(vcpu);
 }
 
 void forward_timer(Vcpu& vcpu, std::uint32_t intid) {
@@ -182,8 +194,11 @@ void take_pending_interrupts() {
 extern "C" void handle_guest_irq() {
   take_pending_interrupts();
   Vcpu& vcpu = *own_cpu().vcpu;
-  if (vcpu.partition->domain().has_work()) vcpu.partition->domain().do_work();
-  before_return(vcpu);
+  deliver_and_check(vcpu);
+  if (vcpu.partition->domain().has_work()) [[unlikely]] {
+    vcpu.partition->domain().do_work();
+    before_return(vcpu);
+  }
 }
 
 extern "C" void handle_guest_sync(GuestFrame* frame) {
