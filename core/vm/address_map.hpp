@@ -55,9 +55,11 @@ struct MmioTarget {
 }
 
 /// The emulated region that holds the whole access; nothing for an access that crosses a region's
-/// end (H13). The busiest come first.
-[[nodiscard]] constexpr std::optional<MmioTarget> find_region(Gpa at, unsigned size, unsigned vcpus,
-                                                              bool has_iommu) {
+/// end (H13). The busiest come first; part of every access that traps, and therefore not a call.
+[[nodiscard, gnu::always_inline]] constexpr std::optional<MmioTarget> find_region(Gpa at,
+                                                                                  unsigned size,
+                                                                                  unsigned vcpus,
+                                                                                  bool has_iommu) {
   const auto is_in = [at, size](Gpa base, std::uint64_t bytes) {
     return at >= base && fits(at - base, size, bytes);
   };
