@@ -56,9 +56,7 @@ Result<RamPart> take_ram(Machine& m, std::uint64_t bytes, std::optional<Hpa> bas
 }
 
 void scrub(Machine& m, const RamPart& part) {
-  if (part.size == 0) return;
-  __builtin_memset(m.memory.map(part.base, part.size), 0, part.size);
-  m.memory.make_observable(part.base, part.size);
+  if (part.size != 0) m.memory.scrub(part.base, part.size);
 }
 
 void give_ram_back(Machine& m, const RamPart& part) {

@@ -104,12 +104,10 @@ void Partition::destroy() {
 }
 
 void Partition::bury() {
-  std::byte* ram = machine_->memory.map(domain_->ram(), domain_->ram_bytes());
   for (std::uint64_t at = 0; at < domain_->ram_bytes(); at += kScrubSlice) {
-    __builtin_memset(ram + at, 0, kScrubSlice);
+    machine_->memory.scrub(domain_->ram() + at, kScrubSlice);
     arch::take_pending_interrupts();
   }
-  machine_->memory.make_observable(domain_->ram(), domain_->ram_bytes());
   state_.store(State::kDead);
 }
 

@@ -117,8 +117,7 @@ bool Toolstack::has_upload(std::uint32_t handle, Reply& reply) const {
 void Toolstack::drop_upload() {
   if (upload_.handle != 0) {
     // The next owner of this memory finds nothing of it.
-    __builtin_memset(machine_.memory.map(upload_.base, upload_.room), 0, upload_.room);
-    machine_.memory.make_observable(upload_.base, upload_.room);
+    machine_.memory.scrub(upload_.base, upload_.room);
     (void)machine_.free_ram.give_back({upload_.base, upload_.room});
   }
   upload_ = {};

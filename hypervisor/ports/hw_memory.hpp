@@ -18,6 +18,22 @@ class HwPhysMem final : public port::PhysMem {
     }
     arch::complete_all();
   }
+  /// Zeroes RAM, for everybody to see. `pa` and `size`: multiples of 4 KiB. With the MMU on, which
+  /// makes it Normal memory.
+  void scrub(Hpa pa, std::uint64_t size) {
+    // DCZID_EL0 (DDI 0487): log2 of a block in words; bit 4: DC ZVA is prohibited.
+    const std::uint64_t id = PENSTOCK_READ_SYSREG(dczid_el0);
+    const std::uint64_t block = std::uint64_t{4} << (id & 0xf);
+    if ((id & 0x10) == 0 && block <= kPageSize) {
+      const std::uint64_t end = pa.value() + size;
+      for (std::uint64_t a = pa.value(); a < end; a += block) {
+        asm volatile("dc zva, %0" ::"r"(a) : "memory");
+      }
+    } else {
+      __builtin_memset(map(pa, size), 0, size);
+    }
+    make_observable(pa, size);
+  }
 };
 
 /// The generic timer's physical counter.

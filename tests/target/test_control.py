@@ -110,6 +110,26 @@ def test_requests_that_cannot_be_are_refused_with_a_reason(start, folder):
     assert lab.json("audit")["ok"]
 
 
+# Covers: H10 H34
+def test_memory_of_a_destroyed_domain_is_empty_for_the_next_one(start, folder):
+    """Two of the domain have no room beside each other: the second gets what the first one had."""
+    child = scenario.hostile_guest("scan", [1], name="scan")
+    child.memory = 2048 * scenario.MIB
+    board, lab = board_with(start, folder, child)
+    before = free_of(lab)
+    assert before[0] < 2 * child.memory
+    for lives in range(2):
+        lab.create("scan")
+        found = board.wait_for("scan", r"RESULT hostile scan found=(\w+) first=(\w+)", BOOT,
+                               "the program's look through its memory", after=lives)
+        assert int(found[1], 0) == 0, found[0]
+        filled = board.wait_for("scan", r"RESULT hostile scan filled=(\w+)", BOOT,
+                                "the program to fill its memory", after=lives)
+        assert int(filled[1], 0) > 0.99 * child.memory / 8
+        lab.ctl("destroy scan")
+    assert free_of(lab) == before
+
+
 # Covers: S3.21 H32 H34
 def test_functions_without_a_reset_go_through_the_reset_of_their_bus(start, folder):
     """edu has no reset of its own; two functions of one device behind a port."""
