@@ -52,6 +52,64 @@ void connect_bus(Machine& m, DeviceObjects& first) {
   for (assign::Device* device : together) (void)first.bus.add(*device);  // as many as fit
 }
 
+/// Makes it this function, in quarantine; not stated yet.
+Status fill(Machine& m, DeviceObjects& objects, const pci::FunctionInfo& info) {
+  assign::Device& device = objects.device;
+  device.info = info;  // first: whoever dismisses it goes by this
+  device.stream = StreamId(TRY(m.iommu_map.translate(info.bdf.value())));
+  device.device_id = DeviceId(TRY(m.msi_map.translate(info.bdf.value())));
+  objects.config = m.ecam.function(info.bdf);
+  device.config = &objects.config;
+  for (std::size_t i = 0; i < device.bars.size(); ++i) {
+    device.bars[i] = nullptr;
+    if (info.bars[i].size == 0 || info.bars[i].io) continue;
+    objects.bars[i] = ports::HwMmio(info.bars[i].host.value());
+    device.bars[i] = &objects.bars[i];
+  }
+  device.clean = false;
+  return assign::quarantine(m.hardware(), device);
+}
+
+/// Makes the security statement of a function, for people and for reports.
+void state(Machine& m, DeviceObjects& objects) {
+  const assign::Device& device = objects.device;
+  if (device.state == assign::DeviceState::kAbsent) return;
+  objects.statement = pci::statement_of(m.inventory, device.info, objects.config,
+                                        {.iommu = m.has_smmu,
+                                         .checked_messages = m.has_its,
+                                         .bus = device.bus != nullptr,
+                                         .firmware_memory = serves_firmware(m, device.info)});
+  // Once: a guest can make virtual functions come and go as often as it likes (H14).
+  if (!objects.told) tell(m, objects.statement);
+  objects.told = true;
+}
+
+/// True where one of the two would need a reset of their bus that the other one stands in the way
+/// of, and was not accepted without.
+bool hinders(Machine& m, const assign::Device& device, bool accept_no_reset,
+             const assign::Device& other) {
+  const auto needs_bus = [&m](const assign::Device& d, bool accepted) {
+    return !accepted &&
+           m.device_objects[d.index]->statement.reset == pci::ResetMethod::kSecondaryBus;
+  };
+  return device.bus != nullptr && device.bus == other.bus &&
+         (needs_bus(device, accept_no_reset) || needs_bus(other, other.placement.accept_no_reset));
+}
+
+/// Functions that only a reset of their bus can reset have one owner, or none (S3.21).
+Status check_bus(Machine& m, DomainId domain, const Claim& claim, const assign::Device& device,
+                 TextWriter& why) {
+  for (unsigned i = 0; i < m.device_count; ++i) {
+    const assign::Device& other = *m.devices[i];
+    if (other.domain == kNobody || other.domain == domain.value()) continue;
+    if (!hinders(m, device, claim.accept_no_reset, other)) continue;
+    why.text("another domain has ").bdf(other.info.bdf.value());
+    why.text(" on its bus, which would have to be reset; accept = [\"no-reset\"] goes without");
+    return fail(Code::kNoReset, device.info.bdf.value());
+  }
+  return {};
+}
+
 /// Functions that cannot be told apart, or can reach each other past the IOMMU, go to one domain or
 /// to none (S3.26, H2).
 Status check_isolation(Machine& m, DomainId domain, const Claim& claim,
@@ -78,7 +136,7 @@ void quarantine_devices(Machine& m) {
   for (const pci::FunctionInfo& info : m.inventory.functions) {
     if (info.bridge || info.class_code >> 8 == 0x0600) continue;  // and host bridges
     const auto objects = new_objects(m);
-    const Status added = objects ? fill_device(m, (*objects)->device.index, info) : objects.error();
+    const Status added = objects ? fill(m, **objects, info) : objects.error();
     if (added) continue;
     Text<160> text;
     text.text("pci ").bdf(info.bdf.value()).text(" cannot be assigned: ");
@@ -86,6 +144,7 @@ void quarantine_devices(Machine& m) {
     m.console.line(port::Severity::kWarning, text.view());
   }
   for (unsigned i = 0; i < m.device_count; ++i) connect_bus(m, *m.device_objects[i]);
+  for (unsigned i = 0; i < m.device_count; ++i) state(m, *m.device_objects[i]);
 }
 
 bool add_absent_device(Machine& m) {
@@ -93,26 +152,8 @@ bool add_absent_device(Machine& m) {
 }
 
 Status fill_device(Machine& m, unsigned index, const pci::FunctionInfo& info) {
-  DeviceObjects& objects = *m.device_objects[index];
-  assign::Device& device = objects.device;
-  device.info = info;  // first: whoever dismisses it goes by this
-  device.stream = StreamId(TRY(m.iommu_map.translate(info.bdf.value())));
-  device.device_id = DeviceId(TRY(m.msi_map.translate(info.bdf.value())));
-  objects.config = m.ecam.function(info.bdf);
-  device.config = &objects.config;
-  for (std::size_t i = 0; i < device.bars.size(); ++i) {
-    device.bars[i] = nullptr;
-    if (info.bars[i].size == 0 || info.bars[i].io) continue;
-    objects.bars[i] = ports::HwMmio(info.bars[i].host.value());
-    device.bars[i] = &objects.bars[i];
-  }
-  device.clean = false;
-  TRY(assign::quarantine(m.hardware(), device));
-  objects.statement = pci::statement_of(m.inventory, info, objects.config,
-                                        {m.has_smmu, true, m.has_its, serves_firmware(m, info)});
-  // Once: a guest can make virtual functions come and go as often as it likes (H14).
-  if (!objects.told) tell(m, objects.statement);
-  objects.told = true;
+  TRY(fill(m, *m.device_objects[index], info));
+  state(m, *m.device_objects[index]);
   return {};
 }
 
@@ -146,6 +187,7 @@ Result<assign::Device*> claim_device(Machine& m, DomainId domain, const Claim& c
     return fail(Code::kBadState, claim.host.value());
   }
   TRY(check_isolation(m, domain, claim, device->info, why));
+  TRY(check_bus(m, domain, claim, *device, why));
   const pci::Accepted accepted{claim.accept_no_reset, claim.accept_insecure, true};
   const auto refusal = pci::refusal_of(m.device_objects[device->index]->statement.risks, accepted);
   if (refusal) {

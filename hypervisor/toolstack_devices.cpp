@@ -18,8 +18,8 @@ DeviceState state_of(const assign::Device& device) {
   if (device.detaching) return DeviceState::kDetaching;
   if (device.hidden) return DeviceState::kHidden;
   switch (device.state) {
-    case assign::DeviceState::kAssigned: return DeviceState::kAssigned;
-    case assign::DeviceState::kLeaving: return DeviceState::kDetaching;
+    case assign::DeviceState::kAssigned:
+    case assign::DeviceState::kLeaving: return DeviceState::kAssigned;  // its domain restarts
     case assign::DeviceState::kBroken:
     case assign::DeviceState::kAbsent: return DeviceState::kBroken;
     case assign::DeviceState::kQuarantined: return DeviceState::kFree;

@@ -25,8 +25,8 @@ class VirtualFunctions final : public assign::SriovHost {
   void after_reset(assign::Device& pf) override EXCLUDES(lock_);
 
   /// Held by whatever must find the devices of the table where it left them: who builds a domain or
-  /// takes one apart, attaches a device, audits. Meanwhile no device becomes absent, and none
-  /// comes.
+  /// takes one apart, lists or attaches devices, audits. Meanwhile no device becomes absent, and
+  /// none comes.
   [[nodiscard]] SpinLock& lock() { return lock_; }
 
  private:

@@ -290,7 +290,8 @@ void DeviceSet::note_work(const Device& device) {
 Device* DeviceSet::next_with_work(SriovWork& work) {
   const LockGuard guard(lock_);
   for (Device* device : devices_) {
-    if (device->work.kind == SriovWork::Kind::kNone) continue;
+    // Another CPU is at it: it takes what was asked for meanwhile, too (finish_work()).
+    if (device->work.kind == SriovWork::Kind::kNone || device->work.busy) continue;
     work = device->work;
     // A reset comes before what was asked for after it.
     if (work.then_reset) work.kind = SriovWork::Kind::kDisable;

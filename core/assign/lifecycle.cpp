@@ -79,8 +79,8 @@ Status reset(const Hardware& hw, Device& device) {
   return done ? Status{} : Status{done.error()};
 }
 
-void enter_bus(const Hardware& hw, const Device& device) {
-  if (device.bus != nullptr) device.bus->enter(device, *hw.clock);
+void enter_bus(const Device& device) {
+  if (device.bus != nullptr) device.bus->enter(device);
 }
 
 void leave_bus(const Device& device) {
@@ -230,7 +230,7 @@ Status hand_over(const Hardware& hw, const Owner& owner, Device& device) {
   if (device.state != DeviceState::kQuarantined) {
     return fail(Code::kBadState, static_cast<std::uint64_t>(device.state));
   }
-  enter_bus(hw, device);
+  enter_bus(device);
   const Status given = give(hw, owner, device);
   if (!given) leave_bus(device);
   return given;

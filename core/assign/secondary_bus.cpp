@@ -3,11 +3,6 @@
 #include "core/assign/device.hpp"
 
 namespace penstock::assign {
-namespace {
-
-constexpr std::uint64_t kTurnNs = 1'000'000;  // how often one who waits for another's reset looks
-
-}  // namespace
 
 void SecondaryBus::init(port::ConfigSpace& bridge) {
   bridge_ = &bridge;
@@ -21,66 +16,69 @@ Status SecondaryBus::add(Device& device) {
 }
 
 void SecondaryBus::set_used(const Device& device, bool used) {
+  const LockGuard guard(lock_);
   for (Member& member : members_) {
     if (member.device == &device) member.used = used;
   }
 }
 
-void SecondaryBus::enter(const Device& device, port::Clock& clock) {
-  for (;;) {
-    {
-      const LockGuard guard(lock_);
-      if (!resetting_) return set_used(device, true);
-    }
-    clock.wait(kTurnNs);
-  }
-}
-
-void SecondaryBus::leave(const Device& device) {
+bool SecondaryBus::is_used(const Device& device) {
   const LockGuard guard(lock_);
-  set_used(device, false);
-}
-
-bool SecondaryBus::begin(const Device& device, bool& alone) {
-  const LockGuard guard(lock_);
-  if (resetting_) return false;
-  resetting_ = true;
-  alone = true;
   for (const Member& member : members_) {
-    alone = alone && (member.device == &device || !member.used);
+    if (member.device == &device) return member.used;
+  }
+  return false;
+}
+
+bool SecondaryBus::is_alone(const Device& device) {
+  const LockGuard guard(lock_);
+  for (const Member& member : members_) {
+    if (member.device != &device && member.used) return false;
   }
   return true;
 }
 
-void SecondaryBus::end() {
-  const LockGuard guard(lock_);
-  resetting_ = false;
+void SecondaryBus::enter(const Device& device) {
+  const LockGuard turn(turn_);
+  set_used(device, true);
+}
+
+void SecondaryBus::leave(const Device& device) {
+  set_used(device, false);
 }
 
 Status SecondaryBus::reset(Device& device, port::Clock& clock) {
-  bool alone = false;
-  while (!begin(device, alone)) clock.wait(kTurnNs);
+  if (is_used(device)) {
+    const Result<pci::ResetMethod> own = pci::reset_function(
+        {.info = &device.info, .config = device.config, .registers = device.bars[0]}, clock);
+    if (own) return {};
+  }
+  const LockGuard turn(turn_);
+  const Result<pci::ResetMethod> done = reset_all(device, clock);
+  const bool hit_all =
+      done ? *done == pci::ResetMethod::kSecondaryBus
+           : done.error().code != Code::kNoReset &&
+                 pci::failure_of(done.error()).method == pci::ResetMethod::kSecondaryBus;
+  // The device itself may be in use: whether it is clean is for the caller to know.
+  for (const Member& member : members_) {
+    if (hit_all && member.device != &device) member.device->clean = done.has_value();
+  }
+  return done ? Status{} : Status{done.error()};
+}
+
+Result<pci::ResetMethod> SecondaryBus::reset_all(Device& device, port::Clock& clock) {
   StaticVector<pci::ResetPeer, pci::Reset::kMaxFunctions> peers;
   for (const Member& member : members_) {
-    if (member.device == &device) continue;
     const Device& peer = *member.device;
+    if (&peer == &device) continue;
     (void)peers.push_back({&peer.info, peer.config, peer.bars[0]});  // as many as members
   }
-  const Result<pci::ResetMethod> done =
-      pci::reset_function({.info = &device.info,
-                           .config = device.config,
-                           .registers = device.bars[0],
-                           .port = alone ? bridge_ : nullptr,
-                           .peers = {peers.begin(), peers.size()}},
-                          clock);
-  if (done && *done == pci::ResetMethod::kSecondaryBus) {
-    // The device itself may be in use: whether it is clean is for the caller to know.
-    for (const Member& member : members_) {
-      if (member.device != &device) member.device->clean = true;
-    }
-  }
-  end();
-  return done ? Status{} : Status{done.error()};
+  return pci::reset_function({.info = &device.info,
+                              .config = device.config,
+                              .registers = device.bars[0],
+                              .port = is_alone(device) ? bridge_ : nullptr,
+                              .peers = {peers.begin(), peers.size()}},
+                             clock);
 }
 
 }  // namespace penstock::assign

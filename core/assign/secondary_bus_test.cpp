@@ -6,20 +6,21 @@
 #include <thread>
 
 #include "core/assign/test_slot_board.hpp"
+#include "sim/pci/reset_faults.hpp"
 
 namespace penstock::assign {
 namespace {
 
-/// Two functions of one device behind a port; neither has a reset of its own.
+/// Two functions of one device behind a port; without `flr` neither has a reset of its own.
 struct Bus : testing::Test {
-  Bus() {
+  explicit Bus(bool flr = false) {
     EXPECT_TRUE(board.start_with_slots());
     auto& port = board.plug(1, sim::pcie_root_port(board.pci));
     for (unsigned i = 0; i < 2; ++i) {
-      auto part = std::make_unique<sim::PciFunction>(
+      auto part = std::make_unique<sim::ResetFaults>(
           sim::PciIdentity{0x1234, static_cast<std::uint16_t>(i + 1), 0x03'0000});
       part->add_bar(0, 0x1000, {});
-      part->add_express(sim::PciPortType::kEndpoint, false);
+      part->add_express(sim::PciPortType::kEndpoint, flr);
       if (i == 0) part->set_multi_function();
       models[i] = &board.plug(port.secondary_bus(), 0, i, std::move(part));
     }
@@ -53,7 +54,7 @@ struct Bus : testing::Test {
 
   using Resets = std::array<unsigned, 2>;
   SlotBoard board;
-  std::array<sim::PciFunction*, 2> models{};
+  std::array<sim::ResetFaults*, 2> models{};
   std::array<Device*, 2> devices{};
   pci::EcamFunction bridge;
   SecondaryBus bus;
@@ -134,26 +135,26 @@ class Chances final : public port::Clock {
   std::function<void()> while_waiting;
 
  private:
-  std::atomic<std::uint64_t> now_{0};
+  std::uint64_t now_ = 0;
 };
 
 // Covers: S3.21 H32
 TEST_F(Bus, WhoeverComesDuringAResetWaitsForItsEnd) {
   Chances clock;
-  Chances others;
-  std::atomic<bool> asked{false};
+  std::atomic<bool> there{false};
   std::atomic<bool> entered{false};
-  others.while_waiting = [&] { asked = true; };
   std::thread comer;
   unsigned chances = 0;
   clock.while_waiting = [&] {
     if (chances++ == 0) {
       comer = std::thread([&] {
-        bus.enter(*devices[1], others);
+        there = true;
+        bus.enter(*devices[1]);
         entered = true;
       });
     }
-    while (!asked) std::this_thread::yield();
+    while (!there) std::this_thread::yield();
+    for (unsigned i = 0; i < 1000; ++i) std::this_thread::yield();
     EXPECT_FALSE(entered);
   };
   ASSERT_TRUE(bus.reset(*devices[0], clock));
@@ -163,6 +164,46 @@ TEST_F(Bus, WhoeverComesDuringAResetWaitsForItsEnd) {
   clock.while_waiting = {};
   EXPECT_EQ(bus.reset(*devices[0], clock).error().code, Code::kNoReset);
   bus.leave(*devices[1]);
+}
+
+// Covers: S3.21 S3.22
+TEST_F(Bus, AResetThatANeighbourDidNotSurviveLeavesItUnclean) {
+  ASSERT_TRUE(reset_quarantined(board.hw, *devices[1]));
+  ASSERT_TRUE(devices[0]->clean && devices[1]->clean);
+  ASSERT_TRUE(attach(0, 0));
+  models[1]->set_fault(sim::ResetFaults::Fault::kPending);
+  EXPECT_FALSE(reset_in_place(board.hw, red().owner, *devices[0]));
+  EXPECT_FALSE(devices[1]->clean);
+  EXPECT_FALSE(attach(0, 1));
+  models[1]->set_fault(sim::ResetFaults::Fault::kNone);
+}
+
+/// The same, with resets of their own.
+struct OwnResets : Bus {
+  OwnResets() : Bus(true) {}
+};
+
+// Covers: S3.21 H32
+TEST_F(OwnResets, WhatSomebodyHasResetsByItselfWithoutATurn) {
+  bus.enter(*devices[0]);
+  std::atomic<bool> finished{false};
+  std::thread owner;
+  Chances clock;
+  clock.while_waiting = [&] {
+    if (owner.joinable()) return;
+    owner = std::thread([&] {
+      Chances mine;
+      EXPECT_TRUE(bus.reset(*devices[0], mine));
+      finished = true;
+    });
+    for (unsigned i = 0; i < 10'000'000 && !finished; ++i) std::this_thread::yield();
+    EXPECT_TRUE(finished) << "it waits for its neighbour's reset";
+  };
+  EXPECT_TRUE(bus.reset(*devices[1], clock));
+  ASSERT_TRUE(owner.joinable());
+  owner.join();
+  EXPECT_EQ(resets(), (Resets{1, 1}));
+  bus.leave(*devices[0]);
 }
 
 }  // namespace

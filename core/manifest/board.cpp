@@ -129,7 +129,9 @@ Status read_users(const void* fdt, int node, const MemoryRange& memory, Board& b
     std::optional<std::uint8_t> devfn;
     int at = user;
     while (at >= 0 && at != bridge) {
-      devfn = static_cast<std::uint8_t>(cells_of(fdt, at, "reg").at(0) >> 8);  // IEEE 1275 PCI
+      const Cells reg = cells_of(fdt, at, "reg");  // IEEE 1275 PCI
+      devfn.reset();
+      if (reg.count != 0) devfn = static_cast<std::uint8_t>(reg.at(0) >> 8);
       at = fdt_parent_offset(fdt, at);
     }
     if (at == bridge) TRY(board.firmware_memory.push_back({memory, devfn}));

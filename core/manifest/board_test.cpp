@@ -22,7 +22,8 @@ struct Parts {
   std::vector<std::uint32_t> firmware_memory_users = {};  // empty: no such node
 };
 
-constexpr std::uint32_t kBridgeHandle = 7, kPortHandle = 8, kDriveHandle = 9, kUartHandle = 10;
+constexpr std::uint32_t kBridgeHandle = 7, kPortHandle = 8, kDriveHandle = 9, kUartHandle = 10,
+                        kLostHandle = 11;
 
 /// Memory of the firmware's at 0x4800'0000.
 void write_firmware_memory(Tree& tree, const std::vector<std::uint32_t>& users) {
@@ -47,6 +48,9 @@ void write_port(Tree& tree) {
   tree.cells("reg", {0x1'0000, 0, 0, 0, 0});
   tree.cells("phandle", {kDriveHandle});
   tree.end();
+  tree.end();
+  tree.begin("lost");  // says not where it is
+  tree.cells("phandle", {kLostHandle});
   tree.end();
 }
 
@@ -223,6 +227,7 @@ TEST(Board, KnowsThroughWhatFirmwareUsesMemory) {
   EXPECT_EQ(used_through(bridge), Devfns{-1});
   EXPECT_EQ(used_through(uart), Devfns{}) << "not a PCI function";
   EXPECT_EQ(used_through(nobody), Devfns{-1});
+  EXPECT_EQ(used_through({kLostHandle, 0, 0, 0x4800'0000, 0, 0x4000}), Devfns{-1});
   Users several = uart;
   several.insert(several.end(), drive.begin(), drive.end());
   several.insert(several.end(), bridge.begin(), bridge.end());

@@ -2,6 +2,7 @@
 
 #include "core/hw/pci/express.hpp"
 #include "core/pci/alias_quirks.hpp"
+#include "core/pci/reset_quirks.hpp"
 
 namespace penstock::pci {
 namespace {
@@ -172,13 +173,24 @@ HostBdf root_function(const Inventory& inventory, const FunctionInfo& info) {
   return at;
 }
 
+namespace {
+
+bool stands_bus_reset(const FunctionInfo& info) {
+  for (const ResetMethod method : reset_order(info)) {
+    if (method == ResetMethod::kSecondaryBus) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 const FunctionInfo* resettable_bus(const Inventory& inventory, const FunctionInfo& info) {
   const FunctionInfo* bridge = bridge_above(inventory, info.bdf.bus());
   if (bridge == nullptr || info.is_vf) return nullptr;
   std::size_t together = 0;
   for (const FunctionInfo& other : inventory.functions) {
     if (other.is_vf || other.bdf.bus() != info.bdf.bus()) continue;
-    if (other.bridge) return nullptr;
+    if (other.bridge || !stands_bus_reset(other)) return nullptr;
     ++together;
   }
   return together <= kMaxResetTogether ? bridge : nullptr;

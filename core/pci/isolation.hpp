@@ -62,8 +62,9 @@ using RequesterIds = StaticVector<std::uint16_t, 2 * kMaxBridgesAbove + 2>;
 /// The most functions of a bus that are reset together.
 inline constexpr std::size_t kMaxResetTogether = 8;
 /// The bridge above whose secondary bus a reset of the function can use, as long as nobody has any
-/// other function there: endpoints only, kMaxResetTogether at most. Or null. A virtual function is
-/// never reset with its bus, and is not counted: it is off when its physical function is reset.
+/// other function there: endpoints only, kMaxResetTogether at most, all of which stand it. Or null.
+/// A virtual function is never reset with its bus, and is not counted: it is off when its physical
+/// function is reset.
 [[nodiscard]] const FunctionInfo* resettable_bus(const Inventory& inventory,
                                                  const FunctionInfo& info);
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "core/pci/test_board.hpp"
 
 namespace penstock::pci {
@@ -158,6 +160,13 @@ TEST(Isolation, ABusThatCanBeReset) {
   ASSERT_TRUE(board.inventory.functions.push_back(vf));
   EXPECT_EQ(resettable_bus(board.inventory, vf), nullptr);
   EXPECT_NE(bridge(HostBdf(1, 0, 0)), nullptr);
+  // A bus with somebody on it who does not come back from that is left alone.
+  FunctionInfo& neighbour =
+      *std::find_if(board.inventory.functions.begin(), board.inventory.functions.end(),
+                    [](const FunctionInfo& each) { return each.bdf == HostBdf(2, 0, 0); });
+  neighbour.vendor = 0x104c;
+  neighbour.device = 0xb005;
+  EXPECT_EQ(bridge(HostBdf(2, 0, 1)), nullptr);
   // Nor is a bus with a bridge on it, nor one with more than are reset together.
   FunctionInfo other = vf;
   other.is_vf = false;

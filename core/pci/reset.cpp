@@ -323,8 +323,11 @@ void Reset::await_answer(std::uint64_t now) {
     until_ = poll(now);
     return;
   }
-  const ResetQuirk* quirk = quirk_of(*target_.info);
-  const std::uint64_t more = quirk != nullptr ? quirk->after_ms * kMs : 0;
+  std::uint64_t more = 0;
+  for (ResetConfig& function : functions_) {
+    const ResetQuirk* quirk = quirk_of(function.info());
+    if (quirk != nullptr && quirk->after_ms * kMs > more) more = quirk->after_ms * kMs;
+  }
   go(Phase::kCheck, now + more, 0);
 }
 

@@ -48,7 +48,7 @@ struct ResetTarget {
   /// (reset_leftovers.hpp); null: methods that need it are skipped.
   port::Mmio* registers = nullptr;
   /// The bridge above, if its secondary bus may be reset: every other function behind it is in
-  /// `peers`, and has the same owner. The peers are silenced, reset, checked and restored too.
+  /// `peers`, and in nobody's hands. The peers are silenced, reset, checked and restored too.
   port::ConfigSpace* port = nullptr;
   std::span<const ResetPeer> peers{};
   std::uint64_t patience_ns = kMaxPatienceNs;  // per method
@@ -142,11 +142,5 @@ Result<ResetMethod> reset_function(ResetTarget target, port::Clock& clock);
 /// The method that a reset would try first; kNone when there is none.
 [[nodiscard]] ResetMethod reset_method(const FunctionInfo& info, port::ConfigSpace& config,
                                        bool has_port = false);
-
-/// True when there is a method to try.
-[[nodiscard]] inline bool can_reset(const FunctionInfo& info, port::ConfigSpace& config,
-                                    bool has_port = false) {
-  return reset_method(info, config, has_port) != ResetMethod::kNone;
-}
 
 }  // namespace penstock::pci

@@ -99,7 +99,7 @@ TEST_F(Reset, RequestsUnderWayDelayItButNotForEver) {
 TEST_F(Reset, WithoutAnyMethodItSaysSo) {
   auto& edu = only(std::make_unique<sim::EduLike>());
   edu.config_write(4, 2, 6);
-  EXPECT_FALSE(can_reset(info(), config));
+  EXPECT_EQ(reset_method(info(), config), ResetMethod::kNone);
   EXPECT_EQ(reset().error(), fail(Code::kNoReset, info().bdf.value()));
   EXPECT_FALSE(edu.bus_master());
 }

@@ -147,7 +147,8 @@ std::string_view name_of(Acceptance acceptance) {
 
 Risks risks_of(const Inventory& inventory, const FunctionInfo& info, port::ConfigSpace& config,
                const Surroundings& around) {
-  const ResetMethod method = reset_method(info, config, resettable_bus(inventory, info) != nullptr);
+  const ResetMethod method =
+      reset_method(info, config, around.bus && resettable_bus(inventory, info) != nullptr);
   Risks risks;
   risks.add(Risk::kNoIommu, !around.iommu);
   risks.add(Risk::kNoStream, around.iommu && !around.stream);

@@ -102,6 +102,7 @@ struct Surroundings {
   bool iommu = true;             // DMA is translated
   bool stream = true;            // the IOMMU has a stream ID for the function (S3.26)
   bool checked_messages = true;  // the interrupt controller checks the sender
+  bool bus = true;               // its bus can be reset if the inventory says so
   bool firmware_memory = false;  // firmware uses memory through the function (S3.23)
 };
 

@@ -110,7 +110,7 @@ Statement statement_of(const Inventory& inventory, const FunctionInfo& info,
   s.group = info.group;
   s.is_vf = info.is_vf;
   s.pf = info.pf;
-  s.reset = reset_method(info, config, resettable_bus(inventory, info) != nullptr);
+  s.reset = reset_method(info, config, around.bus && resettable_bus(inventory, info) != nullptr);
   s.risks = risks_of(inventory, info, config, around);
   s.level = level_of(kind_of(info.class_code), s.risks);
   return s;

@@ -178,6 +178,14 @@ TEST_F(CommandsTest, AGuestThatDoesNotLetGoInTimeLosesTheDeviceBySurprise) {
   EXPECT_EQ(err.str(), "0000:01:00.0's guest has not let go of it: it is taken by surprise\n");
 }
 
+TEST_F(CommandsTest, AGuestThatLetsGoAtTheLastMomentHasLetGo) {
+  attach(session, {"01:00.0", "store", "", {}});
+  out.str("");
+  hypervisor.before_force = [this] { *hypervisor.device(0x0100) = device_record(0x0100); };
+  detach(session, "01:00.0", Removal::kDeadline, true);
+  EXPECT_EQ(out.str(), "0000:01:00.0: free\n");
+}
+
 TEST_F(CommandsTest, DetachByForceAsksNobody) {
   attach(session, {"01:00.0", "store", "", {}});
   hypervisor.requests.clear();
@@ -213,6 +221,11 @@ TEST_F(CommandsTest, HideTakesADeviceFromTheHardwareDomainAndFromNobodyElse) {
     detached += opcode == Opcode::kDetach ? 1 : 0;
   }
   EXPECT_EQ(detached, 2U) << "asked, and taken when its time was over";
+  change_device(session, Opcode::kUnhide, "01:00.0");
+  // On bus 0 its guest cannot be asked.
+  attach(session, {"01:00.0", "store", "00:05.0", {}});
+  hide(session, "01:00.0");
+  EXPECT_EQ(hypervisor.device(0x0100)->state, DeviceState::kHidden);
   change_device(session, Opcode::kUnhide, "01:00.0");
   attach(session, {"01:00.0", "store", "", {}});
   hypervisor.domain(0x101)->flags = 0;

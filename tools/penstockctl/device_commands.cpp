@@ -97,7 +97,11 @@ DeviceRecord take_away(const Session& session, const std::string& address, Remov
     const std::string kept = fmt::format("{}'s guest has not let go of it", board_address(device));
     if (how != Removal::kDeadline) throw Failure(Exit::kTimedOut, kept);
     session.err << kept << ": it is taken by surprise\n";
-    take(argument::kForce);
+    try {
+      take(argument::kForce);
+    } catch (const Failure&) {
+      if (!look()) throw;  // else it has let go after all, at the last moment
+    }
   }
   look();
   return device;
@@ -120,8 +124,10 @@ void detach(const Session& session, const std::string& address, Removal how, boo
 
 void hide(const Session& session, const std::string& address) {
   // What nobody was given is the hardware domain's only for want of somebody else.
-  if (is_hardware_domains(session.client, find_device(session.client, address))) {
-    (void)take_away(session, address, Removal::kDeadline, true);
+  const DeviceRecord device = find_device(session.client, address);
+  if (is_hardware_domains(session.client, device)) {
+    const bool in_slot = device.guest >> 8 != 0;  // on bus 0 its guest cannot be asked
+    (void)take_away(session, address, in_slot ? Removal::kDeadline : Removal::kSurprise, true);
   }
   change_device(session, Opcode::kHide, address);
 }

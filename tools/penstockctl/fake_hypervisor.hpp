@@ -98,6 +98,7 @@ class FakeHypervisor final : public Channel {
   std::function<Answer(Opcode, const Bytes&)> instead;  // answers in its place
   std::function<void(control::ResponseHeader&)> lie;    // changes the header of every response
   std::function<void(unsigned pauses)> meanwhile;       // runs whenever time passes
+  std::function<void()> before_force;                   // runs when a device is taken by surprise
   bool deaf = false;                                    // answers no doorbell
   unsigned strangers = 0;                               // so many answers are another program's
 
@@ -288,6 +289,11 @@ class FakeHypervisor final : public Channel {
     }
     if (opcode == Opcode::kDetach) {
       const bool force = (a.flags & control::device_argument::kForce) != 0;
+      if (!force && d->guest >> 8 == 0) {
+        return refusal(Result::kRefused, "its guest cannot be asked for what stands in no slot");
+      }
+      if (force && before_force) before_force();
+      if (d->domain == control::kNoDomain) return refusal(Result::kBadState, "no domain has it");
       d->state = force ? control::DeviceState::kFree : control::DeviceState::kDetaching;
       if (force) d->domain = control::kNoDomain;
     }
