@@ -137,9 +137,11 @@ void Toolstack::attach(const control::DeviceArgument& argument, Reply& reply) {
 }
 
 void Toolstack::detach(const control::DeviceArgument& argument, Reply& reply) {
-  machine_.virtual_functions.lock().lock();
-  assign::Device* device = find_device(machine_, HostBdf(argument.bdf));
-  machine_.virtual_functions.lock().unlock();
+  const auto find_still = [&] {
+    const LockGuard still(machine_.virtual_functions.lock());
+    return find_device(machine_, HostBdf(argument.bdf));
+  };
+  assign::Device* device = find_still();
   if (device == nullptr) return refuse(reply, argument.bdf, Code::kNotFound, {});
   // Looked at once: a PF's owner may be taking its VF back meanwhile.
   const unsigned owner = device->domain.load();

@@ -3,9 +3,9 @@
 // map RAM and the domain's own BARs, and after the end nothing is left.
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 
 #include "core/assign/test_board.hpp"
+#include "core/assign/test_fuzz_input.hpp"
 
 namespace penstock::assign {
 namespace {
@@ -16,27 +16,6 @@ constexpr GuestBdf kNvmeAt{0, 1, 0};
 constexpr GuestBdf kEduAt{0, 2, 0};
 constexpr std::uint64_t kBar = 0x1000'0000;
 constexpr std::uint32_t kLpi = 8192;
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
-
-class Input {
- public:
-  Input(const std::uint8_t* data, std::size_t size) : data_(data), size_(size) {}
-  [[nodiscard]] bool more() const { return at_ < size_; }
-  std::uint8_t byte() { return more() ? data_[at_++] : 0; }
-  std::uint32_t word() {
-    std::uint32_t value = 0;
-    for (unsigned i = 0; i < 4; ++i) value = value << 8 | byte();
-    return value;
-  }
-
- private:
-  const std::uint8_t* data_;
-  std::size_t size_;
-  std::size_t at_ = 0;
-};
 
 /// Every leaf is the domain's RAM or a BAR of a device that it has.
 struct Audit final : mem::MappingVisitor {

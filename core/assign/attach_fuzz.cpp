@@ -1,8 +1,8 @@
 // Devices that come to two guests and go again in any order, while the guests write what they like
 // and start anew: at every moment a device is one domain's or nobody's, and then it reaches nobody.
 #include <cstdint>
-#include <cstdlib>
 
+#include "core/assign/test_fuzz_input.hpp"
 #include "core/assign/test_slot_board.hpp"
 #include "sim/pci/sriov.hpp"
 
@@ -12,27 +12,6 @@ namespace {
 constexpr unsigned kDevices = 3;
 constexpr std::uint32_t kPortLpi = 8192;
 constexpr std::uint32_t kLpi = 8200;
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
-
-class Input {
- public:
-  Input(const std::uint8_t* data, std::size_t size) : data_(data), size_(size) {}
-  [[nodiscard]] bool more() const { return at_ < size_; }
-  std::uint8_t byte() { return more() ? data_[at_++] : 0; }
-  std::uint32_t word() {
-    std::uint32_t value = 0;
-    for (unsigned i = 0; i < 4; ++i) value = value << 8 | byte();
-    return value;
-  }
-
- private:
-  const std::uint8_t* data_;
-  std::size_t size_;
-  std::size_t at_ = 0;
-};
 
 /// Its virtual functions are nobody's devices here; what counts is when it is asked.
 class Vfs final : public SriovHost {

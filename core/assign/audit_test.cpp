@@ -30,20 +30,7 @@ struct Audit : testing::Test {
     forbidden = {{{kPool, kPoolBytes, "maps the hypervisor's memory"},
                   {kSmmuRegisters, 128 * kKiB, "maps the SMMU"},
                   {Hpa(0x808'0000), 128 * kKiB, "maps the ITS"}}};
-    for (unsigned i = 0; i < 2; ++i) {
-      TestDomain& domain = *board.domains[i];
-      domains[i] = {.id = domain.owner.id,
-                    .name = domain.owner.name,
-                    .devices = &domain.devices,
-                    .cpu_table = &domain.cpu_table,
-                    .dma = {&domain.dma_table, domain.vmid(0)},
-                    .with_doorbell = {&domain.doorbell_table, domain.vmid(1)},
-                    .ram = kGuestRam,
-                    .ram_home = domain.ram,
-                    .ram_bytes = kRamBytes,
-                    .doorbell_page = kGuestDoorbellPage,
-                    .vcpus = 2};
-    }
+    for (unsigned i = 0; i < 2; ++i) domains[i] = board.domains[i]->audited();
   }
   TestDomain& red() { return *board.domains[0]; }
   TestDomain& blue() { return *board.domains[1]; }

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/assign/audit.hpp"
 #include "core/assign/device_set.hpp"
 #include "core/assign/lifecycle.hpp"
 #include "core/base/bytes.hpp"
@@ -169,6 +170,20 @@ class TestDomain {
     for (unsigned k = 0; k < count; ++k) write_entry(Gpa(at + 0x2000), k, k);
   }
 
+  /// As the hypervisor tells the audit of it.
+  [[nodiscard]] AuditedDomain audited() {
+    return {.id = owner.id,
+            .name = owner.name,
+            .devices = &devices,
+            .cpu_table = &cpu_table,
+            .dma = {&dma_table, vmid(0)},
+            .with_doorbell = {&doorbell_table, vmid(1)},
+            .ram = kGuestRam,
+            .ram_home = ram,
+            .ram_bytes = kRamBytes,
+            .doorbell_page = kGuestDoorbellPage,
+            .vcpus = 2};
+  }
   [[nodiscard]] Vmid vmid(unsigned which) const {
     return Vmid(static_cast<std::uint16_t>(2 * index_ + 1 + which));
   }

@@ -91,20 +91,7 @@ struct SlotBoard : TestBoard {
         {{kPool, kPoolBytes, "maps the hypervisor's memory"},
          {Hpa(0x808'0000), 128 * kKiB, "maps the ITS"}}};
     std::array<AuditedDomain, 2> all{};
-    for (unsigned i = 0; i < 2; ++i) {
-      TestDomain& domain = *domains[i];
-      all[i] = {.id = domain.owner.id,
-                .name = domain.owner.name,
-                .devices = &domain.devices,
-                .cpu_table = &domain.cpu_table,
-                .dma = {&domain.dma_table, domain.vmid(0)},
-                .with_doorbell = {&domain.doorbell_table, domain.vmid(1)},
-                .ram = kGuestRam,
-                .ram_home = domain.ram,
-                .ram_bytes = kRamBytes,
-                .doorbell_page = kGuestDoorbellPage,
-                .vcpus = 2};
-    }
+    for (unsigned i = 0; i < 2; ++i) all[i] = domains[i]->audited();
     AuditReport report;
     audit({hw, all, forbidden}, report);
     return report;

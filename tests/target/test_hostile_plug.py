@@ -1,5 +1,6 @@
 """Guests that mean harm to their root ports, virtual functions and control interface."""
 
+import contextlib
 import time
 
 import pytest
@@ -7,8 +8,11 @@ import pytest
 import control_lab
 import disk
 import scenario
+from board import Failure
 from console import fields
-from test_hostile import trial
+from test_hostile import WORK, trial
+
+BETWEEN_AUDITS = 0.5
 
 
 def devices(folder):
@@ -28,9 +32,13 @@ def found(board, program, word):
 
 def audit_until_the_end(board):
     """The hypervisor is asked for audits while all this goes on; the fixture judges them."""
-    while not board.all("penstock", r'@ domain .*"name":"hostile"'):
+    deadline = time.monotonic() + WORK
+    while time.monotonic() < deadline:
         assert board.audit() is not None, "the hypervisor has not answered with an audit"
-        time.sleep(0.5)
+        with contextlib.suppress(Failure):
+            return board.wait_for("penstock", r'@ domain .*"name":"hostile"', BETWEEN_AUDITS,
+                                  "the hostile program to be over")
+    raise Failure(f"waited {WORK} s for the hostile program to be over")
 
 
 CARDS = [scenario.Device(scenario.NVME), scenario.Device(scenario.IGB)]

@@ -54,15 +54,7 @@ events() {
 
 drive_io() {
     mount_drive
-    verify_question
-    [ $verified = yes ] || fail "the file on the drive is not what its checksum says"
-    fio_pass "$1" || {
-        head -n 20 /tmp/fio.out
-        fail "fio found wrong data or an error"
-    }
-    echo "sha256=$actual nonce=$(word nonce none) pass=$1" >/mnt/answer.txt
-    sync
-    umount /mnt || fail "cannot unmount"
+    drive_work "$1"
     set -- $(cat /sys/block/nvme0c0n1/stat 2>/dev/null || cat /sys/block/nvme0n1/stat)
     result "drive verified=yes sha256=$actual bytes_read=$(($3 * 512)) bytes_written=$(($7 * 512))"
     interrupts '^nvme0q'

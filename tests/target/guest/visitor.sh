@@ -15,15 +15,7 @@
 drive_io() {
     appears ${drive}p2 60
     mount_drive
-    verify_question
-    [ $verified = yes ] || fail "the file on the drive is not what its checksum says"
-    fio_pass "$1" || {
-        head -n 20 /tmp/fio.out
-        fail "fio found wrong data or an error"
-    }
-    echo "sha256=$actual nonce=$(word nonce none) pass=$1" >/mnt/answer.txt
-    sync
-    umount /mnt || fail "cannot unmount"
+    drive_work "$1"
     result "drive verified=yes sha256=$actual"
 }
 

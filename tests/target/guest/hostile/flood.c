@@ -1,11 +1,11 @@
 // Floods, as fast as it goes: accesses to its card's MSI-X table, each of them a trap and some of
 // them work for the interrupt controller; interrupts of edu; and transfers of edu to where this
-// guest has nothing. The letter b on its console makes the transfers
-// bigger, so that the board's SMMU cannot keep an account of them; s ends it.
+// guest has nothing. The letter b on its console makes the transfers bigger, so that the board's
+// SMMU cannot keep an account of them; s ends it.
 //
 //   RESULT hostile flood begins
 //   RESULT hostile flood table=N interrupts=N transfers=N
-#include "hostile.h"
+#include "pci.h"
 
 // The devices, in the order in which the configuration gives them to this guest, and their BARs.
 static const uint64_t kCard = kEcam + (1U << 15);
@@ -15,15 +15,6 @@ static const uint64_t kEduBar = kMmio32 + 0x1000000;
 static const uint64_t kEduDeviceId = 2U << 3;
 static const uint64_t kNowhere = 0x70000000;  // guest-physical, far above this guest's memory
 
-enum {
-  kConfigCommand = 0x04,
-  kConfigBar = 0x10,
-  kBars = 6,
-  kConfigCapabilities = 0x34,
-  kMsi = 0x05,
-  kMsix = 0x11,
-  kMemoryAndMaster = 6,
-};
 enum { kEduRaise = 0x60, kEduSource = 0x80, kEduTarget = 0x88, kEduCount = 0x90, kEduRun = 0x98 };
 enum { kTransferBytes = 512, kBigTransferBytes = 4096 };  // each few of them are a fault
 enum { kUartFlags = 0x18, kReceiveEmpty = 1U << 4, kUartControl = 0x30, kUartOn = 0x301 };
@@ -44,37 +35,6 @@ static uint64_t table_accesses;
 static uint64_t interrupts;
 static uint64_t transfers;
 
-static uint64_t find_capability(uint64_t function, unsigned id) {
-  uint64_t at = load(function + kConfigCapabilities, 1) & 0xfc;
-  for (unsigned step = 0; at != 0 && step < 48; ++step) {
-    if (load(function + at, 1) == id) {
-      return function + at;
-    }
-    at = load(function + at + 1, 1) & 0xfc;
-  }
-  return 0;
-}
-
-// One BAR behind the other; `found` gets their addresses.
-static void place_bars(uint64_t function, uint64_t place, uint64_t found[kBars]) {
-  for (unsigned bar = 0; bar < kBars; ++bar) {
-    const uint64_t at = function + kConfigBar + 4 * bar;
-    store(at, 4, UINT32_MAX);
-    const uint64_t sized = load(at, 4);
-    found[bar] = 0;
-    if (sized == 0 || (sized & 1) != 0) {
-      continue;
-    }
-    const uint64_t bytes = (~(sized & ~UINT64_C(15)) & UINT32_MAX) + 1;
-    place = (place + bytes - 1) & ~(bytes - 1);
-    found[bar] = place;
-    store(at, 4, place);
-    place += bytes;
-  }
-  store(function + kConfigCommand, 2, kMemoryAndMaster);
-}
-
-// Event 0 of edu becomes an LPI, so that its interrupts are somebody's.
 static void map_interrupt(void) {
   const uint64_t valid = UINT64_C(1) << 63;
   const uint64_t commands[4][4] = {
@@ -152,23 +112,23 @@ static void flood(uint64_t table) {
 
 void hostile_main(uint64_t device_tree) {
   (void)device_tree;
-  uint64_t card_bars[kBars];
-  uint64_t edu_bars[kBars];
-  const uint64_t msix = find_capability(kCard, kMsix);
-  const uint64_t msi = find_capability(kEdu, kMsi);
+  struct Player player = {0};
+  const unsigned msix = find_capability(&player, kCard, kCapabilityMsix);
+  const unsigned msi = find_capability(&player, kEdu, kCapabilityMsi);
   if (msix == 0 || msi == 0) {
     say("RESULT hostile flood no-devices\n");
     return;
   }
-  place_bars(kCard, kCardBars, card_bars);
-  place_bars(kEdu, kEduBar, edu_bars);
-  const uint64_t where = load(msix + 4, 4);
-  store(msix + 2, 2, load(msix + 2, 2) | 1U << 15);
+  (void)place_bars(&player, kCard, kCardBars);
+  (void)place_bars(&player, kEdu, kEduBar);
+  const uint64_t where = load(kCard + msix + 4, 4);
+  const uint64_t bar = load(kCard + kFirstBar + 4 * (where & 7), 4) & ~UINT64_C(15);
+  store(kCard + msix + 2, 2, load(kCard + msix + 2, 2) | 1U << 15);
   map_interrupt();
-  enable_msi(msi);
+  enable_msi(kEdu + msi);
   store(kUart + kUartControl, 4, kUartOn);
   say("RESULT hostile flood begins\n");
-  flood(card_bars[where & 7] + (where & ~UINT64_C(7)));
+  flood(bar + (where & ~UINT64_C(7)));
   say_number("RESULT hostile flood table=", table_accesses);
   say_number(" interrupts=", interrupts);
   say_number(" transfers=", transfers);

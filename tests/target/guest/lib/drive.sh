@@ -35,3 +35,17 @@ fio_pass() {
         --verify=crc32c --verify_fatal=1 --do_verify=1 --group_reporting --minimal \
         >/tmp/fio.out 2>&1
 }
+
+# drive_work PASS: the question verified, one pass of fio, the answer for the workstation; the drive is mounted before and
+# not after.
+drive_work() {
+    verify_question
+    [ $verified = yes ] || fail "the file on the drive is not what its checksum says"
+    fio_pass "$1" || {
+        head -n 20 /tmp/fio.out
+        fail "fio found wrong data or an error"
+    }
+    echo "sha256=$actual nonce=$(word nonce none) pass=$1" >/mnt/answer.txt
+    sync
+    umount /mnt || fail "cannot unmount"
+}
