@@ -107,7 +107,7 @@ TEST(AttachFaults, ItDoesNotAnswerAtAll) {
   EXPECT_EQ(rig.wrong(), "");
 }
 
-// Covers: H21 H40
+// Covers: H10 H21 H40
 TEST(AttachFaults, NoInterruptsLeft) {
   Rig rig;
   for (const unsigned quota : {0U, 1U, kNeeds - 1}) {
@@ -120,7 +120,7 @@ TEST(AttachFaults, NoInterruptsLeft) {
   EXPECT_EQ(rig.wrong(), "");
 }
 
-// Covers: H21 H35 H40
+// Covers: H10 H21 H35 H40
 TEST(AttachFaults, MemoryEndsAtAnyAllocation) {
   unsigned failures = 0;
   for (unsigned pages = 0; pages < 16; ++pages) {

@@ -113,7 +113,7 @@ TEST(ControlServer, BundleDataIsReadFromTheDataArea) {
             Result::kBadRequest);
 }
 
-// Covers: H1 H11
+// Covers: H1
 TEST(ControlServer, MalformedRequestsAreRefusedAndNeverReachTheHost) {
   Mailbox box;
   const auto expect = [&box](const RequestHeader& header, Result result) {

@@ -40,7 +40,6 @@ TEST(Ecam, EveryOffsetAndSizeHasAnAnswerAndNoneLeavesTheFunction) {
   EXPECT_TRUE(board.host.violations().empty());
 }
 
-// Covers: S0.2
 TEST(Ecam, BusesOutsideTheWindowDoNotExistAndAreNotTouched) {
   TestBoard board;
   Ecam small;

@@ -127,7 +127,7 @@ TEST_F(ResetSteps, WithoutMarksTheBaseAddressesShowIt) {
   }
 }
 
-// Covers: S3.22 S3.9
+// Covers: S3.22
 TEST_F(ResetSteps, WhatAGuestLeftIsNotWhatComesBack) {
   auto made = device();
   const unsigned ats = made->add_extended(0x000f, 8);

@@ -384,7 +384,7 @@ TEST(Engine, TheLastWordCounts) {
   EXPECT_EQ(now(guest, 8), kAborts);
 }
 
-// Covers: S2.20 S2.23
+// Covers: S2.23
 TEST(Engine, TheDescriptionIsWhatDriversLookFor) {
   Guest guest;
   const Description about = guest.smmu.description();

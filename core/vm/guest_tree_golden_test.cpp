@@ -61,7 +61,7 @@ TEST(GuestTreeGolden, TheDeviceTreeCompilerReadsWhatIsMeantAndHasNothingToSay) {
   expect_golden(two_cpus(), "guest_tree.golden.dts");
 }
 
-// Covers: S2.19 S2.21 S2.22 S2.24
+// Covers: S2.20 S2.21 S2.22 S2.24
 TEST(GuestTreeGolden, WithAnIommuOfItsOwn) {
   const viommu::fake::Guest guest;
   GuestTreeConfig config = two_cpus();

@@ -61,7 +61,6 @@ TEST(GuestTree, DescribesTheMachineOfTheAddressMap) {
   EXPECT_STREQ(static_cast<const char*>(fdt_getprop(tree.fdt(), psci, "method", &length)), "hvc");
 }
 
-// Covers: S1.10
 TEST(GuestTree, NoDevicesNoHostBridge) {
   const Tree tree(two_cpus(false));
   EXPECT_LT(fdt_path_offset(tree.fdt(), "/pcie@4010000000"), 0);
@@ -97,7 +96,7 @@ GuestTreeConfig with_iommu() {
   return config;
 }
 
-// Covers: S2.19 S2.21
+// Covers: S2.20 S2.21
 TEST(GuestTree, AnIommuIsWhereTheAddressMapHasIt) {
   const Tree tree(with_iommu());
   EXPECT_EQ(tree.reg(kSmmu), (std::vector<std::uint64_t>{kGuestIommu.value(), kGuestIommuSize}));

@@ -40,7 +40,6 @@ struct Ats : Model {
   unsigned queue_error() { return (hw.read32(0x9c) >> 24) & 0x7f; }
 };
 
-// Covers: S2.8
 TEST_F(Ats, ARequestIsAnsweredOnlyWhereTheEntryAllowsIt) {
   start(7, 1);
   const auto reply = hw.translation_request(kStream, kIova + 0x10);
@@ -64,7 +63,6 @@ TEST_F(Ats, ARequestIsAnsweredOnlyWhereTheEntryAllowsIt) {
   EXPECT_EQ(take_event()[0] & 0xff, 0x04u);
 }
 
-// Covers: H53
 TEST_F(Ats, TranslatedAddressesAreCheckedWhenAsked) {
   start(7, 0);
   const auto out = hw.translated_access(kStream, kBase, true);
@@ -81,14 +79,12 @@ TEST_F(Ats, TranslatedAddressesAreCheckedWhenAsked) {
   EXPECT_TRUE(hw.translated_access(kStream, kBase, true).ok) << "full ATS trusts the device";
 }
 
-// Covers: H53
 TEST_F(Ats, UncheckedEveryDeviceIsTrusted) {
   start(7, 0, kOn);
   EXPECT_TRUE(hw.translated_access(kStream, kBase, true).ok);
   EXPECT_TRUE(hw.translated_access(6, kBase, true).ok) << "even without an entry";
 }
 
-// Covers: H53
 TEST_F(Ats, SplitAtsKeepsStageTwo) {
   start(7, 2);
   EXPECT_EQ(hw.translation_request(kStream, kIova).page, 0x4001'0000u) << "an IPA";
@@ -104,7 +100,6 @@ TEST_F(Ats, SplitAtsKeepsStageTwo) {
   EXPECT_EQ(hw.translate(kStream, kIova, true).event, 0x04) << "reserved";
 }
 
-// Covers: S2.8 H33
 TEST_F(Ats, ADeviceKeepsWhatItWasToldUntilItMustForget) {
   start(7, 1);
   Atc atc(hw, kStream);
@@ -125,7 +120,6 @@ TEST_F(Ats, ADeviceKeepsWhatItWasToldUntilItMustForget) {
 }
 
 // The order matters: a device that forgets first may ask again and be told the old translation.
-// Covers: S2.8
 TEST_F(Ats, ADeviceThatForgetsBeforeTheSmmuLearnsTheOldAgain) {
   start(7, 1);
   Atc atc(hw, kStream);
@@ -139,7 +133,6 @@ TEST_F(Ats, ADeviceThatForgetsBeforeTheSmmuLearnsTheOldAgain) {
   EXPECT_TRUE(atc.access(kIova, true).ok);
 }
 
-// Covers: S2.8
 TEST_F(Ats, SubstreamsAreForgottenApart) {
   ste0 = 4ull << 59;
   context_address = 0x4000'8000;
@@ -176,7 +169,6 @@ TEST_F(Ats, SubstreamsAreForgottenApart) {
   EXPECT_TRUE(misused("ATC_INV"));
 }
 
-// Covers: H33
 TEST_F(Ats, ADeviceThatNeverAnswersFailsTheSync) {
   start(7, 1);
   Atc atc(hw, kStream);

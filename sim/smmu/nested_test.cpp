@@ -34,7 +34,6 @@ struct NestedTlb : Model {
   }
 };
 
-// Covers: S2.8 H30
 TEST_F(NestedTlb, StageOnesCommandsTakeWhatTheOwnerChanged) {
   struct {
     const char* what;
@@ -73,7 +72,6 @@ TEST_F(NestedTlb, StageOnesCommandsTakeWhatTheOwnerChanged) {
   EXPECT_TRUE(hw.misuses().empty()) << hw.misuses().front();
 }
 
-// Covers: S2.8 H30 H37
 TEST_F(NestedTlb, StageTwosCommandsTakeWhatIsBelow) {
   start();
   // The owner's commands leave what is known of stage 2 alone.
@@ -97,7 +95,6 @@ TEST_F(NestedTlb, StageTwosCommandsTakeWhatIsBelow) {
   EXPECT_FALSE(stage2_alone());
 }
 
-// Covers: S2.8 S2.17 H30
 TEST_F(NestedTlb, AStreamsEntryAndItsTranslationsAreKeptApart) {
   start();
   write_ste(0);
@@ -128,7 +125,6 @@ TEST_F(NestedTlb, StageOneAloneHasTheVmidOfItsEntry) {
   EXPECT_TRUE(nested()) << "VMID 7, ASID 9: the same translation";
 }
 
-// Covers: S2.8
 TEST_F(NestedTlb, ABlockGoesAsAWholeAndRangesByLevel) {
   start();
   put(in_ram(kMid1), 0x4000'0000 | 0x440 | 1);  // 2 MiB
@@ -185,7 +181,6 @@ TEST_F(NestedTlb, CombinationsOfRangeFieldsThatMeanNothing) {
   }
 }
 
-// Covers: S2.7
 TEST_F(NestedTlb, EventsOfALoopAreMergedWhereTheEntryAllowsIt) {
   start();
   const auto fault = [&](std::uint64_t iova) { (void)hw.translate(kStream, iova, true); };

@@ -27,7 +27,6 @@ struct Signals : Model {
 constexpr std::uint64_t kByInterrupt = 0x46 | 1u << 12;
 constexpr std::uint64_t kByEvent = 0x46 | 2u << 12;
 
-// Covers: S2.15
 TEST_F(Signals, ASyncSaysThatItIsComplete) {
   enable();
   put(kMessages, 0x5555'5555'5555'5555);
@@ -48,7 +47,6 @@ TEST_F(Signals, ASyncSaysThatItIsComplete) {
   EXPECT_EQ(errors(), 1u << 4 | 1u) << "reserved";
 }
 
-// Covers: S2.15
 TEST_F(Signals, TheMessageComesAfterTheEffect) {
   prepare(6);
   ASSERT_TRUE(hw.translate(kStream, 0x4000'0000, true).ok);
@@ -62,7 +60,6 @@ TEST_F(Signals, TheMessageComesAfterTheEffect) {
   EXPECT_FALSE(hw.translate(kStream, 0x4000'0000, true).ok);
 }
 
-// Covers: S2.18 S2.23
 TEST_F(Signals, InterruptsMayBeMessages) {
   hw.write64(0xb0, kMessages);
   hw.write32(0xb8, 0x77);
@@ -83,7 +80,6 @@ TEST_F(Signals, InterruptsMayBeMessages) {
   EXPECT_TRUE(misused("IRQ_CFG written while"));
 }
 
-// Covers: S2.18
 TEST_F(Signals, AMessageThatIsAbortedIsAnError) {
   hw.write64(0xb0, kNowhere);
   hw.write64(0x68, kNowhere);
@@ -94,7 +90,6 @@ TEST_F(Signals, AMessageThatIsAbortedIsAnError) {
   EXPECT_EQ(errors(), 1u << 5 | 1u << 7);
 }
 
-// Covers: S2.15
 TEST_F(Model, WithoutMessagesASyncUsesTheWire) {
   enable();
   command(kByInterrupt | 1ull << 32, kMessages);

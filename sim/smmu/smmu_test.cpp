@@ -17,7 +17,6 @@ TEST_F(Model, OffItBypassesOrAbortsAsGbpaSays) {
   EXPECT_FALSE(hw.translate(kStream, 0x1234, true).ok);
 }
 
-// Covers: S2.1
 TEST_F(Model, StageTwoAlone) {
   prepare(6);
   EXPECT_EQ(hw.translate(kStream, 0x4000'0123, true).pa, kGuestRam + 0x123);
@@ -31,7 +30,6 @@ TEST_F(Model, StageTwoAlone) {
   EXPECT_TRUE(hw.misuses().empty()) << hw.misuses().front();
 }
 
-// Covers: S2.1
 TEST_F(Model, StageTwoAddressSizeAndAbortedWalk) {
   write_stage2();
   put(kRoot2 + 2 * 8, 0x1000'0000'0000u | 0x7fd);  // a block at 2^44
@@ -42,7 +40,6 @@ TEST_F(Model, StageTwoAddressSizeAndAbortedWalk) {
   EXPECT_EQ(hw.translate(kStream, 0xc000'0000, true).event, 0x0b);
 }
 
-// Covers: S2.1
 TEST_F(Model, StageOneAlone) {
   // Without stage 2 the tables' addresses are machine addresses.
   context_address = in_ram(kContext);
@@ -63,7 +60,6 @@ TEST_F(Model, StageOneAlone) {
   expect_fault(0x10, 1ull << 39, false, false);     // beyond T0SZ
 }
 
-// Covers: S2.1
 TEST_F(Model, Nested) {
   prepare(7);
   EXPECT_EQ(hw.translate(kStream, 0x1'0000'0010, true).pa, kGuestRam + 0x1'0010);

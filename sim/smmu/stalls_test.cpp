@@ -30,7 +30,6 @@ struct Stalls : Model {
   std::vector<std::pair<std::uint64_t, bool>> ended;
 };
 
-// Covers: S2.7
 TEST_F(Stalls, AFaultWaitsUntilItIsAnswered) {
   prepare(7);
   const auto first = hw.translate(kStream, kMissing, true);
@@ -61,7 +60,6 @@ TEST_F(Stalls, AFaultWaitsUntilItIsAnswered) {
   EXPECT_EQ(ended[2], (std::pair<std::uint64_t, bool>{0x1'0000'1008, false}));
 }
 
-// Covers: S2.7
 TEST_F(Stalls, OnlyFaultsOfStageOneStall) {
   prepare(7);
   EXPECT_FALSE(hw.translate(kStream, 0x1'0000'4008, true).stalled);  // stage 2 does not map it
@@ -69,7 +67,6 @@ TEST_F(Stalls, OnlyFaultsOfStageOneStall) {
   EXPECT_EQ(hw.stalled_accesses(), 0u);
 }
 
-// Covers: S2.7
 TEST_F(Stalls, AFullQueueKeepsTheirEvents) {
   prepare(7);
   for (unsigned i = 0; i < 6; ++i) (void)hw.translate(kStream, kMissing + i, true);

@@ -65,7 +65,6 @@ struct Substreams : Model {
   }
 };
 
-// Covers: S2.1 S2.8
 TEST_F(Substreams, EachHasAContextOfItsOwn) {
   prepare_linear(2);
   EXPECT_EQ(reached({}), kGuestRam + 0x1'0000) << "context 0";
@@ -79,7 +78,6 @@ TEST_F(Substreams, EachHasAContextOfItsOwn) {
   EXPECT_TRUE(hw.misuses().empty()) << hw.misuses().front();
 }
 
-// Covers: S2.1
 TEST_F(Substreams, WhatAnAccessWithoutOneMayDo) {
   prepare_linear(0);
   expect_refused(0x06, {});
@@ -95,7 +93,6 @@ TEST_F(Substreams, WhatAnAccessWithoutOneMayDo) {
   expect_refused(0x04, {});
 }
 
-// Covers: S2.1
 TEST_F(Substreams, StreamsWithoutThemRefuseThem) {
   prepare(7);
   EXPECT_EQ(reached({}), kGuestRam + 0x1'0000);
@@ -109,7 +106,6 @@ TEST_F(Substreams, StreamsWithoutThemRefuseThem) {
   EXPECT_TRUE(hw.translate(kStream, 0, true).ok);
 }
 
-// Covers: S2.1
 TEST_F(Substreams, TwoLevels) {
   prepare_two_levels(1, 8);
   put(in_ram(kTable) + 8, kLeaf | 1);  // substreams 64 to 127
@@ -121,7 +117,6 @@ TEST_F(Substreams, TwoLevels) {
   EXPECT_TRUE(hw.misuses().empty()) << hw.misuses().front();
 }
 
-// Covers: S2.1
 TEST_F(Substreams, TwoLevelsWithLargeLeaves) {
   prepare_two_levels(2, 11);
   expect_refused(0x08, 1000);
@@ -133,7 +128,6 @@ TEST_F(Substreams, TwoLevelsWithLargeLeaves) {
   EXPECT_EQ(reached(1000), kGuestRam);
 }
 
-// Covers: S2.8 H30
 TEST_F(Substreams, CachedUntilTheRightCommand) {
   prepare_linear(2);
   ASSERT_EQ(reached({}), kGuestRam + 0x1'0000);
@@ -158,7 +152,6 @@ TEST_F(Substreams, CachedUntilTheRightCommand) {
   EXPECT_EQ(reached(3), kGuestRam);
 }
 
-// Covers: S2.8 H30
 TEST_F(Substreams, LevelOneStaysWhenOnlyTheLeafGoes) {
   prepare_two_levels(1, 8);
   put(in_ram(kTable), kLeaf | 1);
@@ -173,7 +166,6 @@ TEST_F(Substreams, LevelOneStaysWhenOnlyTheLeafGoes) {
   expect_refused(0x08, 5);
 }
 
-// Covers: S2.1
 TEST_F(Substreams, FieldsThatAreIllegal) {
   prepare(7);
   struct {
@@ -215,7 +207,6 @@ TEST_F(OneLevel, ATwoLevelTableIsIllegal) {
   expect_refused(0x04, 5);
 }
 
-// Covers: S2.1
 TEST_F(Model, WithoutSubstreamsTheIdDoesNotArrive) {
   prepare(7);
   EXPECT_TRUE(hw.translate(kStream, 0x1'0000'0010, true, 7).ok);

@@ -82,7 +82,7 @@ def device(lab, bdf):
     return next(each for each in lab.json("devices")["devices"] if each["device"] == bdf)
 
 
-# Covers: H1 H4 H11 H32
+# Covers: H1 H4 H32
 def test_requests_that_cannot_be_are_refused_with_a_reason(start, folder):
     disk.make(folder / "d.img", seed=32)
     board, lab = board_with(start, folder, child_named("child"),
@@ -110,7 +110,7 @@ def test_requests_that_cannot_be_are_refused_with_a_reason(start, folder):
     assert lab.json("audit")["ok"]
 
 
-# Covers: H10 H34
+# Covers: H34
 def test_memory_of_a_destroyed_domain_is_empty_for_the_next_one(start, folder):
     """Two of the domain have no room beside each other: the second gets what the first one had."""
     child = scenario.hostile_guest("scan", [1], name="scan")

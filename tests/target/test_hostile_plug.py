@@ -71,13 +71,13 @@ def judge_requests(board):
     return did
 
 
-# Covers: S3.19 H1 H11 H13 H14 H44
+# Covers: S3.19 H1 H13 H14 H44
 def test_control_interface_with_everything_that_it_must_not_get(start):
     board = trial(start, "control", work=15, during=audit_until_the_end, control=True)
     judge_requests(board)
 
 
-# Covers: S3.11 S3.18 S3.19 S3.22 H11 H32 H34 H43 H44
+# Covers: S3.11 S3.18 S3.19 S3.22 H32 H34 H43 H44
 def test_devices_that_come_and_go_while_their_owner_resets_them(start, folder):
     """The control domain has the physical functions and plays with all that is in its reach."""
     board = trial(start, "control", qemu=devices(folder), work=15, during=audit_until_the_end,

@@ -33,7 +33,7 @@ def test_verified_io(start, folder, kernel):
     assert not [event for event in board.console.events() if event.name == "blocked"]
 
 
-# Covers: S3.12 S3.13 S3.15
+# Covers: S3.12 S3.13 S3.15 H11
 def test_guest_sees_a_config_space_of_known_things(start, folder):
     image = folder / "store.img"
     disk.make(image, seed=12)
@@ -43,6 +43,7 @@ def test_guest_sees_a_config_space_of_known_things(start, folder):
     board.wait_for("alone", r"RESULT shell listening", BOOT, "the guest to listen")
     seen = [fields(line) for line in board.console.results("alone") if "pci slot=" in line]
     functions = [each["id"] for each in seen if not each["class"].startswith("0x0600")]
+    # The control interface, too, is shown to its domain only.
     assert functions == ["1b36:0010"], seen
     board.type("capabilities\n", domain=0)
     known = board.wait_for("alone", r"RESULT shell capabilities (.*)", 60, "its capabilities")

@@ -14,7 +14,7 @@ BOOT = 400
 SECONDS_PER_ROUND = 30  # a deadline, not an expectation
 
 
-# Covers: S3.19 S3.22 H10 H21 H32 H34 H35 H36
+# Covers: S3.19 S3.22 H21 H32 H34 H35 H36
 def test_nothing_is_left_after_any_round(start, folder):
     seed = int(os.environ.get("SEED", random.SystemRandom().randrange(1 << 32)))
     rounds = int(os.environ.get("ROUNDS", "200"))
