@@ -2,13 +2,18 @@
 
 import struct
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 import console
 import disk
 import initramfs
-from paths import Missing
+from paths import ROOT, Missing
+
+sys.path.insert(0, str(ROOT / "tools" / "mutate"))
+import mutants
 
 
 def test_console_joins_what_was_interrupted():
@@ -62,3 +67,30 @@ def test_partition_table():
     assert record[510:] == b"\x55\xaa"
     assert struct.unpack_from("<II", record, 446 + 8) == (2048, 4096)
     assert struct.unpack_from("<II", record, 462 + 8) == (8192, 2048)
+
+
+def mutants_of(*lines: str) -> set[str]:
+    found = mutants.mutants_of(Path("core/x/y.cpp"), "\n".join(lines))
+    return {each.after.strip() for each in found}
+
+
+def test_mutants_change_decisions_and_drop_statements():
+    assert mutants_of("  if (a == 1 && !b) return;") == {
+        "if (a != 1 && !b) return;", "if (a == 1 || !b) return;", "if (!(a == 1 && !b)) return;"}
+    assert mutants_of("  table.clear(at);") == {";"}
+    assert mutants_of("  while (i < n) f(i);") == {"while (i <= n) f(i);", "while (!(i < n)) f(i);"}
+
+
+def test_mutants_leave_text_comments_and_declarations_alone():
+    assert mutants_of("// a == b", '#include "a"', "static_assert(a == b);", "  std::uint32_t x;",
+                      "/* a == b", "   a && b */", "enum class X { kA };") == set()
+    assert mutants_of('  log("a == b");') == {";"}
+
+
+def test_mutants_are_drawn_from_every_folder_and_the_same_by_seed():
+    one = mutants.mutants_of(Path("core/a/x.cpp"), "  f();\n" * 50)
+    other = mutants.mutants_of(Path("core/b/x.cpp"), "  g();\n")
+    drawn = mutants.draw({"core/a": one, "core/b": other}, 10, 7)
+    assert {each.path.parent.name for each in drawn} == {"a", "b"} and len(drawn) == 11
+    assert drawn == mutants.draw({"core/a": one, "core/b": other}, 10, 7)
+    assert len({(each.path, each.line) for each in drawn}) == len(drawn)
