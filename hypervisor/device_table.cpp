@@ -52,12 +52,34 @@ void connect_bus(Machine& m, DeviceObjects& first) {
   for (assign::Device* device : together) (void)first.bus.add(*device);  // as many as fit
 }
 
+/// Every requester ID that its requests may carry has a stream, or it is not assigned (H38).
+Status find_streams(Machine& m, assign::Device& device) {
+  const HostBdf bdf = device.info.bdf;
+  device.stream = StreamId(TRY(m.iommu_map.translate(bdf.value())));
+  device.aliases.clear();
+  for (const std::uint16_t id : pci::requester_ids(m.inventory, bdf)) {
+    const StreamId stream(TRY(m.iommu_map.translate(id)));
+    if (!device.uses(stream)) TRY(device.aliases.push_back(stream));
+  }
+  const std::uint16_t sender = pci::message_requester(m.inventory, bdf);
+  device.device_id = DeviceId(TRY(m.msi_map.translate(sender)));
+  return {};
+}
+
+/// Whether one of its requester IDs may be somebody else's, too: all functions there are in the
+/// table.
+void find_sharing(Machine& m, assign::Device& device) {
+  device.shares_streams = !device.aliases.empty();
+  for (unsigned i = 0; i < m.device_count; ++i) {
+    device.shares_streams |= m.devices[i] != &device && m.devices[i]->uses(device.stream);
+  }
+}
+
 /// Makes it this function, in quarantine; not stated yet.
 Status fill(Machine& m, DeviceObjects& objects, const pci::FunctionInfo& info) {
   assign::Device& device = objects.device;
   device.info = info;  // first: whoever dismisses it goes by this
-  device.stream = StreamId(TRY(m.iommu_map.translate(info.bdf.value())));
-  device.device_id = DeviceId(TRY(m.msi_map.translate(info.bdf.value())));
+  TRY(find_streams(m, device));
   objects.config = m.ecam.function(info.bdf);
   device.config = &objects.config;
   for (std::size_t i = 0; i < device.bars.size(); ++i) {
@@ -110,17 +132,41 @@ Status check_bus(Machine& m, DomainId domain, const Claim& claim, const assign::
   return {};
 }
 
+bool sends_messages(const assign::Device& device) {
+  return device.info.msi != 0 || device.info.msix != 0;
+}
+
+bool shares_stream(const assign::Device& a, const assign::Device& b) {
+  for (std::size_t i = 0; i < a.stream_count(); ++i) {
+    if (b.uses(a.stream_at(i))) return true;
+  }
+  return false;
+}
+
 /// Functions that cannot be told apart, or can reach each other past the IOMMU, go to one domain or
 /// to none (S3.26, H2).
 Status check_isolation(Machine& m, DomainId domain, const Claim& claim,
-                       const pci::FunctionInfo& info, TextWriter& why) {
+                       const assign::Device& device, TextWriter& why) {
+  const pci::FunctionInfo& info = device.info;
   if (info.aliased && !claim.accept_insecure) {
     why.text("its requests carry a bridge's requester ID; accept = [\"no-isolation\"] allows it");
     return fail(Code::kNoIsolation, info.bdf.value());
   }
   for (unsigned i = 0; i < m.device_count; ++i) {
     const assign::Device& other = *m.devices[i];
-    if (other.domain == kNobody || other.domain == domain.value()) continue;
+    if (other.domain == kNobody || &other == &device) continue;
+    if (other.domain == domain.value()) {
+      // Both would raise each other's interrupts: an ITS knows them by this ID alone.
+      if (!sends_messages(other) || !sends_messages(device)) continue;
+      if (other.device_id != device.device_id) continue;
+      why.bdf(other.info.bdf.value()).text(" of its domain sends interrupts under the same ID");
+      return fail(Code::kNoIsolation, info.bdf.value());
+    }
+    if (shares_stream(device, other)) {
+      why.text("another domain has ").bdf(other.info.bdf.value());
+      why.text(", which sends under the same requester ID");
+      return fail(Code::kNoIsolation, info.bdf.value());
+    }
     const bool both_accept = claim.accept_insecure && other.placement.accept_insecure;
     if (other.info.group != info.group || both_accept) continue;
     why.text("another domain has ").bdf(other.info.bdf.value()).text(" of its isolation group");
@@ -143,6 +189,7 @@ void quarantine_devices(Machine& m) {
     text.text(describe(added.error().code)).text(" (").hex(added.error().arg).ch(')');
     m.console.line(port::Severity::kWarning, text.view());
   }
+  for (unsigned i = 0; i < m.device_count; ++i) find_sharing(m, *m.devices[i]);
   for (unsigned i = 0; i < m.device_count; ++i) connect_bus(m, *m.device_objects[i]);
   for (unsigned i = 0; i < m.device_count; ++i) state(m, *m.device_objects[i]);
 }
@@ -186,7 +233,11 @@ Result<assign::Device*> claim_device(Machine& m, DomainId domain, const Claim& c
     why.text("it did not come back from its reset and stays in quarantine");
     return fail(Code::kBadState, claim.host.value());
   }
-  TRY(check_isolation(m, domain, claim, device->info, why));
+  TRY(check_isolation(m, domain, claim, *device, why));
+  if (claim.behind_stage1 && device->shares_streams) {
+    why.text("its requests carry other IDs, too, which its guest's iommu could not show");
+    return fail(Code::kUnsupported, claim.host.value());
+  }
   TRY(check_bus(m, domain, claim, *device, why));
   const pci::Accepted accepted{claim.accept_no_reset, claim.accept_insecure, true};
   const auto refusal = pci::refusal_of(m.device_objects[device->index]->statement.risks, accepted);

@@ -28,6 +28,7 @@ struct Claim {
   bool accept_no_reset = false;
   bool accept_insecure = false;
   bool multi_function = false;
+  bool behind_stage1 = false;  // the domain's guest has an IOMMU of its own
 };
 
 /// Reserves a device that is nobody's for a domain; its counters begin anew. kNotFound, kNotOwner

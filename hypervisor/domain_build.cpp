@@ -130,8 +130,12 @@ assign::Owner owner_of(DomainObjects& o, const vm::DomainParts& parts) {
 
 Status give_device(Machine& m, DomainObjects& o, const DomainPlan& plan,
                    const manifest::DeviceConfig& config, TextWriter& why) {
-  const Claim claim{config.host, config.guest, config.accept_no_reset, config.accept_insecure,
-                    shares_slot(o.config, config)};
+  const Claim claim{config.host,
+                    config.guest,
+                    config.accept_no_reset,
+                    config.accept_insecure,
+                    shares_slot(o.config, config),
+                    o.smmu != nullptr};
   assign::Device* device = TRY(claim_device(m, o.domain.id(), claim, why));
   DeviceObjects& objects = *m.device_objects[device->index];
   device->placement.extra = extra_of(plan.manifest, config, objects);
@@ -167,7 +171,9 @@ Status give_the_rest(Machine& m, DomainObjects& o, const DomainPlan& plan, TextW
       return fail(Code::kTableFull, device.info.bdf.value());
     }
     Text<120> reason;
-    const auto claimed = claim_device(m, o.domain.id(), {device.info.bdf, *place}, reason);
+    const auto claimed = claim_device(
+        m, o.domain.id(),
+        {.host = device.info.bdf, .guest = *place, .behind_stage1 = o.smmu != nullptr}, reason);
     const bool can_reset = m.device_objects[i]->statement.reset != pci::ResetMethod::kNone;
     if (claimed && can_reset) {
       TRY(o.domain.devices().add(device));

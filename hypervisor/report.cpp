@@ -17,11 +17,26 @@ namespace {
 
 constexpr unsigned kFaultsPerInterrupt = 32;
 
+/// Whose fault it is. Of several devices that send under one ID, one that somebody has: the others
+/// are silent.
 assign::Device* device_of(Machine& m, StreamId stream) {
+  assign::Device* found = nullptr;
   for (unsigned i = 0; i < m.device_count; ++i) {
-    if (m.devices[i]->stream == stream) return m.devices[i];
+    if (!m.devices[i]->uses(stream)) continue;
+    if (m.devices[i]->state == assign::DeviceState::kAssigned) return m.devices[i];
+    if (found == nullptr) found = m.devices[i];
   }
-  return nullptr;
+  return found;
+}
+
+/// All of the device's streams abort without events.
+Status block(Machine& m, const assign::Device& device) {
+  Status all;
+  for (std::size_t i = 0; i < device.stream_count(); ++i) {
+    const Status blocked = m.smmu.block(device.stream_at(i));
+    if (all) all = blocked;
+  }
+  return all;
 }
 
 /// Name of the domain that the device was placed in; "none" for a device that no domain has.
@@ -51,7 +66,7 @@ void cut_off_if_flooding(Machine& m, assign::Device& device, std::uint64_t weigh
   const bool was_cut_off = faults.in_window >= kFaultsPerSecond;
   faults.in_window += weight;
   if (was_cut_off || faults.in_window < kFaultsPerSecond) return;
-  const Status blocked = m.smmu.block(device.stream);
+  const Status blocked = block(m, device);
   Text<200> line;
   line.bdf(device.info.bdf.value()).text(" of ").text(owner_name(m, &device));
   line.text(" is cut off: more than ").dec(kFaultsPerSecond).text(" blocked accesses in a second");

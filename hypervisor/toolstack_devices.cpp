@@ -113,9 +113,12 @@ void Toolstack::attach(const control::DeviceArgument& argument, Reply& reply) {
   if (partition == nullptr) return;
   assign::DeviceSet& devices = partition->domain().devices();
   Text<160> why;
-  Claim claim{HostBdf(argument.bdf), GuestBdf(argument.guest),
+  Claim claim{HostBdf(argument.bdf),
+              GuestBdf(argument.guest),
               (argument.flags & control::device_argument::kAcceptNoReset) != 0,
-              (argument.flags & control::device_argument::kAcceptInsecure) != 0, false};
+              (argument.flags & control::device_argument::kAcceptInsecure) != 0,
+              false,
+              partition->domain().iommu() != nullptr};
   if (argument.guest == control::kNoBdf) {
     const auto slot = devices.free_slot();
     if (!slot) {

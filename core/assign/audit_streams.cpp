@@ -21,26 +21,49 @@ bool is_live(hw::Stage1Mode mode) {
   return mode == hw::Stage1Mode::kBypass || mode == hw::Stage1Mode::kTranslate;
 }
 
+/// How many streams of each device were met.
+class Streams {
+ public:
+  void note(Devices devices, StreamId stream) {
+    for (std::size_t i = 0; i < devices.size(); ++i) counts_[i] += devices[i]->uses(stream) ? 1 : 0;
+  }
+  /// The devices all of whose streams were.
+  [[nodiscard]] Mask all_of(Devices devices) const {
+    Mask mask = 0;
+    for (std::size_t i = 0; i < devices.size(); ++i) {
+      if (counts_[i] == devices[i]->stream_count()) mask |= Mask{1} << i;
+    }
+    return mask;
+  }
+
+ private:
+  std::array<std::size_t, kMaxDevicesPerDomain> counts_{};
+};
+
 class StreamAudit final : public iommu::StreamVisitor {
  public:
   StreamAudit(const AuditedDomain& domain, Devices devices, Mask attached, AuditReport& report)
       : domain_(domain), devices_(devices), attached_(attached), report_(report) {}
 
   void stream(const iommu::StreamView& view) override {
+    seen_.note(devices_, view.stream);
+    std::size_t user = devices_.size();
     for (std::size_t i = 0; i < devices_.size(); ++i) {
-      if (devices_[i]->stream != view.stream) continue;
+      if (!devices_[i]->uses(view.stream)) continue;
+      // Of several that send under this ID, one that is assigned has it.
+      if (user == devices_.size() || devices_[i]->state == DeviceState::kAssigned) user = i;
+    }
+    if (user != devices_.size()) {
       // In quarantine with a page of its own it reaches nobody.
-      if (view.scratch && devices_[i]->state != DeviceState::kAssigned) return;
-      seen_ |= Mask{1} << i;
+      if (view.scratch && devices_[user]->state != DeviceState::kAssigned) return;
       ++report_.streams;
-      judge(*devices_[i], (attached_ >> i & 1) != 0, view);
-      return;
+      return judge(*devices_[user], (attached_ >> user & 1) != 0, view);
     }
     // Its VMIDs are only given to streams by this domain's own devices.
     if (is_vmid_of(domain_, view.vmid))
       complain(view.stream, "walks its tables, being none of its");
   }
-  [[nodiscard]] Mask seen() const { return seen_; }
+  [[nodiscard]] Mask seen() const { return seen_.all_of(devices_); }
 
  private:
   void judge(const Device& device, bool attached, const iommu::StreamView& view) {
@@ -78,41 +101,53 @@ class StreamAudit final : public iommu::StreamVisitor {
   Devices devices_;
   Mask attached_;
   AuditReport& report_;
-  Mask seen_ = 0;
+  Streams seen_;
 };
 
 /// Which streams the hardware lets through, and nothing else.
 class SeenStreams final : public iommu::StreamVisitor {
  public:
   explicit SeenStreams(Devices devices) : devices_(devices) {}
-  void stream(const iommu::StreamView& view) override {
-    for (std::size_t i = 0; i < devices_.size(); ++i) {
-      if (devices_[i]->stream == view.stream) seen_ |= Mask{1} << i;
-    }
-  }
-  [[nodiscard]] Mask seen() const { return seen_; }
+  void stream(const iommu::StreamView& view) override { seen_.note(devices_, view.stream); }
+  [[nodiscard]] Mask seen() const { return seen_.all_of(devices_); }
 
  private:
   Devices devices_;
-  Mask seen_ = 0;
+  Streams seen_;
 };
 
-Mask attached(const iommu::Smmu& smmu, Devices devices) {
+/// The devices for all of whose streams it is so.
+template <typename Holds>
+Mask all_streams(Devices devices, Holds&& holds) {
   Mask mask = 0;
   for (std::size_t i = 0; i < devices.size(); ++i) {
-    if (smmu.owner(devices[i]->stream).has_value()) mask |= Mask{1} << i;
+    std::size_t count = 0;
+    for (std::size_t k = 0; k < devices[i]->stream_count(); ++k) {
+      count += holds(devices[i]->stream_at(k)) ? 1 : 0;
+    }
+    if (count == devices[i]->stream_count()) mask |= Mask{1} << i;
   }
   return mask;
 }
 
+Mask attached(const iommu::Smmu& smmu, Devices devices) {
+  return all_streams(devices, [&](StreamId id) { return smmu.owner(id).has_value(); });
+}
+
 /// Streams whose stage 1 does not ask for an abort. Without a stage 1 that is every attached one.
 Mask live(const iommu::Smmu& smmu, Devices devices) {
-  Mask mask = 0;
-  for (std::size_t i = 0; i < devices.size(); ++i) {
-    const auto stage1 = smmu.stage1(devices[i]->stream);
-    if (stage1.has_value() && is_live(stage1->mode)) mask |= Mask{1} << i;
+  return all_streams(devices, [&](StreamId id) {
+    const auto stage1 = smmu.stage1(id);
+    return stage1.has_value() && is_live(stage1->mode);
+  });
+}
+
+/// One of the domain's devices that is assigned sends under this ID.
+bool is_in_use(Devices devices, StreamId stream) {
+  for (const Device* device : devices) {
+    if (device->state == DeviceState::kAssigned && device->uses(stream)) return true;
   }
-  return mask;
+  return false;
 }
 
 /// An assigned device has its entry, unless it was cut off or its guest's stage 1 aborts it.
@@ -132,7 +167,7 @@ void check_missing(const iommu::Smmu& smmu, const AuditedDomain& domain, Devices
     const Device& device = *devices[i];
     const bool is_missing = device.state == DeviceState::kAssigned && (missing >> i & 1) != 0;
     const bool left_attached =
-        device.state != DeviceState::kAssigned && smmu.owner(device.stream).has_value();
+        !is_in_use(devices, device.stream) && smmu.owner(device.stream).has_value();
     if (!is_missing && !left_attached) continue;
     Line line;
     line.text(domain.name).text(": stream ").hex(device.stream.value());
@@ -149,7 +184,7 @@ class NobodysStreams final : public iommu::StreamVisitor {
   explicit NobodysStreams(const AuditInput& input) : owned_(input) {}
   /// One in quarantine with a page of its own reaches nobody.
   void stream(const iommu::StreamView& view) override {
-    const auto is_its = [&](const Device& device) { return device.stream == view.stream; };
+    const auto is_its = [&](const Device& device) { return device.uses(view.stream); };
     if (view.scratch || suspects_.full() || owned_.any(is_its)) return;
     (void)suspects_.push_back(view.stream);  // not full
   }

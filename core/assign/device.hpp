@@ -30,6 +30,7 @@
 #include "core/msi/its.hpp"
 #include "core/msi/lpi_allocator.hpp"
 #include "core/pci/function_info.hpp"
+#include "core/pci/isolation.hpp"
 #include "core/port/clock.hpp"
 #include "core/port/config_space.hpp"
 #include "core/port/log.hpp"
@@ -41,6 +42,10 @@
 namespace penstock::assign {
 
 enum class DeviceState : std::uint8_t { kQuarantined, kAssigned, kLeaving, kBroken, kAbsent };
+
+struct Device;
+inline constexpr std::size_t kMaxDevicesPerDomain = 32;
+using DeviceList = StaticVector<Device*, kMaxDevicesPerDomain>;
 
 /// What assignment acts on; one per machine.
 struct Hardware {
@@ -71,6 +76,9 @@ struct Owner {
   std::array<vpci::Window, 2> bar_windows{};
   Gpa doorbell_page;  // where the guest's devices send their messages
   std::array<CpuIndex, vmsi::kMaxVcpus> cpus{};
+  /// All that are or will be its own, under the lock of its DeviceSet: some may send under one
+  /// requester ID. Null: no two of them do.
+  const DeviceList* devices = nullptr;
 };
 
 /// Where in a domain the device appears and what its configuration accepts.
@@ -114,8 +122,13 @@ struct Device {
   pci::FunctionInfo info;
   port::ConfigSpace* config = nullptr;
   std::array<port::Mmio*, hw::pci::kBarCount> bars{};
-  StreamId stream;
-  DeviceId device_id;
+  StreamId stream;  // of its own requester ID
+  /// Of the other requester IDs that its requests may carry (pci::requester_ids()). The owner's DMA
+  /// table is behind all of its streams, or behind none (H2, H38).
+  StaticVector<StreamId, pci::RequesterIds::capacity()> aliases;
+  /// Another function of the board may send under one of these IDs, too.
+  bool shares_streams = false;
+  DeviceId device_id;  // of its messages
   Placement placement;
   // That it is meant for, by DomainId: set by whoever gives devices to domains, forgotten by the
   // DeviceSet that lets go of it.
@@ -140,6 +153,15 @@ struct Device {
   unsigned guest_lines = 0;  // log lines that its guest caused since the hand-over (H14)
   std::atomic<std::uint64_t> interrupts{0};  // messages delivered
 
+  /// Its own stream is the first one.
+  [[nodiscard]] std::size_t stream_count() const { return aliases.size() + 1; }
+  [[nodiscard]] StreamId stream_at(std::size_t i) const { return i == 0 ? stream : aliases[i - 1]; }
+  [[nodiscard]] bool uses(StreamId which) const {
+    for (std::size_t i = 0; i < stream_count(); ++i) {
+      if (stream_at(i) == which) return true;
+    }
+    return false;
+  }
   [[nodiscard]] GuestDeviceId guest_device_id() const {
     return GuestDeviceId(placement.guest.value());  // the guest's msi-map is the identity
   }

@@ -9,6 +9,7 @@ namespace penstock::assign {
 Status DeviceSet::init(const Hardware& hw, const Owner& owner, unsigned slots) {
   hw_ = hw;
   owner_ = owner;
+  owner_.devices = &devices_;
   const LockGuard guard(lock_);
   return slots == 0 ? Status{} : bus_.init_slots(slots);
 }

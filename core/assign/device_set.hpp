@@ -18,8 +18,6 @@
 
 namespace penstock::assign {
 
-inline constexpr std::size_t kMaxDevicesPerDomain = 32;
-
 class DevicesVisitor {
  public:
   /// Called under the set's lock; must not call back into the set.
@@ -135,10 +133,10 @@ class DeviceSet final : public vmsi::ItsListener {
 
   Hardware hw_{};
   Owner owner_{};
-  StaticVector<Device*, kMaxDevicesPerDomain> devices_;  // changed under lock_
-  std::atomic<bool> work_{false};                        // some device's SriovWork is to be done
-  bool live_ = false;                                    // between assign_all() and take_all_back()
-  BuiltIn* built_in_ = nullptr;                          // fixed when the domain was built
+  DeviceList devices_;             // changed under lock_
+  std::atomic<bool> work_{false};  // some device's SriovWork is to be done
+  bool live_ = false;              // between assign_all() and take_all_back()
+  BuiltIn* built_in_ = nullptr;    // fixed when the domain was built
   GuestBdf built_in_at_;
   SpinLock lock_;
   vpci::Topology bus_ GUARDED_BY(lock_);

@@ -87,10 +87,48 @@ void leave_bus(const Device& device) {
   if (device.bus != nullptr) device.bus->leave(device);
 }
 
+/// Another device of the owner sends under this ID, too, and is assigned: the stream is its as
+/// much.
+bool is_shared(const Owner& owner, const Device& device, StreamId stream) {
+  if (owner.devices == nullptr) return false;
+  for (const Device* other : *owner.devices) {
+    if (other != &device && other->state == DeviceState::kAssigned && other->uses(stream)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/// What only this device of the owner uses aborts from here on. The first failure, after all were
+/// tried.
+Status block_streams(const Hardware& hw, const Owner& owner, const Device& device,
+                     std::size_t count) {
+  Status all;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (is_shared(owner, device, device.stream_at(i))) continue;
+    const Status blocked = hw.smmu->block(device.stream_at(i));
+    if (all) all = blocked;
+  }
+  return all;
+}
+
+/// The streams of a device that nobody has. Those that a neighbour sends under as well, and that
+/// are its owner's, stay.
+Status block_unowned(const Hardware& hw, const Device& device) {
+  Status all;
+  for (std::size_t i = 0; i < device.stream_count(); ++i) {
+    if (hw.smmu->owner(device.stream_at(i)).has_value()) continue;
+    const Status blocked = hw.smmu->block(device.stream_at(i));
+    if (all) all = blocked;
+  }
+  return all;
+}
+
 /// Where a device that is nobody's waits: aborts, or its own page where aborts would hang it. Where
 /// no page can be had it aborts all the same.
 void rest(const Hardware& hw, Device& device) {
   if (!device.placement.scratch || device.state != DeviceState::kQuarantined) return;
+  if (hw.smmu->owner(device.stream).has_value()) return;  // a neighbour sends under this ID, too
   const Status resting = hw.smmu->quarantine(device.stream, iommu::QuarantineKind::kScratch);
   if (!resting) {
     say(hw, port::Severity::kWarning, "nobody", device, "no scratch page for its quarantine",
@@ -162,15 +200,35 @@ void open_doorbell(const Hardware& hw, const Owner& owner, Device& device) {
   device.doorbell_open = moved.has_value();
 }
 
+/// All requester IDs of the function into the owner's stage 2, or none (H38). Where others may send
+/// under them, too, the doorbell is open from the start: opening it later would abort their DMA.
+Status attach_streams(const Hardware& hw, const Owner& owner, Device& device) {
+  const bool open = owner.iommu != nullptr || device.shares_streams;
+  for (std::size_t i = 0; i < device.stream_count(); ++i) {
+    if (is_shared(owner, device, device.stream_at(i))) continue;
+    const Status attached =
+        hw.smmu->attach(device.stream_at(i), open ? owner.dma_with_doorbell : owner.dma);
+    if (attached) continue;
+    (void)block_streams(hw, owner, device, i);
+    return attached;
+  }
+  device.doorbell_open = open;
+  return {};
+}
+
 /// Into the owner's stage 2, and under its stage 1 where it has one.
-Status attach_stream(const Hardware& hw, const Owner& owner, Device& device) {
-  if (owner.iommu == nullptr) return hw.smmu->attach(device.stream, owner.dma);
-  TRY(hw.smmu->attach(device.stream, owner.dma_with_doorbell));
-  device.doorbell_open = true;
+Status attach_device(const Hardware& hw, const Owner& owner, Device& device) {
+  // A guest's own IOMMU has one stream for each device, and what it says must hold for all requests
+  // of that device and for nobody else's.
+  if (owner.iommu != nullptr && device.shares_streams) {
+    return fail(Code::kUnsupported, device.info.bdf.value());
+  }
+  TRY(attach_streams(hw, owner, device));
+  if (owner.iommu == nullptr) return {};
   const Status known = owner.iommu->attach(device.guest_stream(), device.stream);
   if (known) return known;
   device.doorbell_open = false;
-  (void)hw.smmu->block(device.stream);
+  (void)block_streams(hw, owner, device, device.stream_count());
   return known;
 }
 
@@ -179,7 +237,7 @@ Status attach_stream(const Hardware& hw, const Owner& owner, Device& device) {
 Status quarantine(const Hardware& hw, Device& device) {
   pci::quiesce(*device.config, device.info);
   device.state = DeviceState::kQuarantined;
-  const Status blocked = hw.smmu->block(device.stream);
+  const Status blocked = block_unowned(hw, device);
   if (!blocked) device.state = DeviceState::kBroken;
   return blocked;
 }
@@ -213,7 +271,7 @@ Status give(const Hardware& hw, const Owner& owner, Device& device) {
   device.work = {};
   TRY(device.view.init(facts_of(device), policy));
   TRY(give_messages(hw, owner, device));
-  const Status attached = attach_stream(hw, owner, device);
+  const Status attached = attach_device(hw, owner, device);
   if (!attached) {
     take_messages(hw, owner, device);
     rest(hw, device);
@@ -242,7 +300,7 @@ Status cut_off(const Hardware& hw, const Owner& owner, Device& device) {
   set_bus_master(device, false);
   apply(hw, owner, device, device.view.reset());
   if (owner.iommu != nullptr) owner.iommu->detach(device.guest_stream());
-  const Status blocked = hw.smmu->block(device.stream);
+  const Status blocked = block_streams(hw, owner, device, device.stream_count());
   pci::quiesce(*device.config, device.info);
   device.state = DeviceState::kLeaving;
   device.doorbell_open = false;
@@ -279,7 +337,7 @@ Status reset_quarantined(const Hardware& hw, Device& device) {
   if (device.state == DeviceState::kAssigned) {
     return fail(Code::kBadState, static_cast<std::uint64_t>(device.state));
   }
-  TRY(hw.smmu->block(device.stream));
+  TRY(block_unowned(hw, device));
   const Status done = reset(hw, device);
   if (done || done.error().code != Code::kNoReset) {
     device.state = done ? DeviceState::kQuarantined : DeviceState::kBroken;

@@ -292,7 +292,11 @@ struct TestBoard {
       d.bars[i] = windows.back().get();
     }
     d.stream = StreamId(d.info.bdf.value());
-    d.device_id = DeviceId(d.info.bdf.value());
+    for (const std::uint16_t id : pci::requester_ids(inventory, d.info.bdf)) {
+      if (!d.uses(StreamId(id))) ok = ok && d.aliases.push_back(StreamId(id));
+    }
+    d.device_id = DeviceId(pci::message_requester(inventory, d.info.bdf));
+    d.shares_streams = !d.aliases.empty() || d.info.aliased;
     d.placement = placement;
     d.index = static_cast<std::uint8_t>(devices.size() - 1);
     ok = ok && quarantine(hw, d);

@@ -163,6 +163,20 @@ RequesterIds requester_ids(const Inventory& inventory, HostBdf bdf) {
   return ids;
 }
 
+std::uint16_t message_requester(const Inventory& inventory, HostBdf bdf) {
+  std::uint16_t id = bdf.value();
+  const FunctionInfo* bridge = bridge_above(inventory, bdf.bus());
+  for (unsigned depth = 0; bridge != nullptr && depth < kMaxBridgesAbove; ++depth) {
+    if (has_type(*bridge, PortType::kPcieToPciBridge)) {
+      id = HostBdf(bridge->secondary, 0, 0).value();
+    } else if (opens_conventional(*bridge)) {
+      id = bridge->bdf.value();
+    }
+    bridge = bridge_above(inventory, bridge->bdf.bus());
+  }
+  return id;
+}
+
 HostBdf root_function(const Inventory& inventory, const FunctionInfo& info) {
   HostBdf at = info.is_vf ? info.pf : info.bdf;
   const FunctionInfo* bridge = bridge_above(inventory, at.bus());

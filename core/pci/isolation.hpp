@@ -59,6 +59,10 @@ inline constexpr unsigned kMaxBridgesAbove = 16;
 using RequesterIds = StaticVector<std::uint16_t, 2 * kMaxBridgesAbove + 2>;
 [[nodiscard]] RequesterIds requester_ids(const Inventory& inventory, HostBdf bdf);
 
+/// The requester ID that the function's messages carry when they reach the root: its own, or that
+/// of the topmost bridge that puts its own in place of it. One of requester_ids().
+[[nodiscard]] std::uint16_t message_requester(const Inventory& inventory, HostBdf bdf);
+
 /// The most functions of a bus that are reset together.
 inline constexpr std::size_t kMaxResetTogether = 8;
 /// The bridge above whose secondary bus a reset of the function can use, as long as nobody has any
