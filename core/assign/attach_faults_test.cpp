@@ -83,6 +83,33 @@ TEST(AttachFaults, ItsResetFails) {
 }
 
 // Covers: S3.22
+TEST(AttachFaults, AFailingResetThatWasAcceptedIsNoObstacleAndIsToldOnce) {
+  Rig rig(sim::nvme_like(), {.guest = kCard, .accept_no_reset = true});
+  ASSERT_TRUE(rig.ok);
+  rig.model->ignore_reset();
+  for (unsigned n = 0; n < 2; ++n) {
+    const std::size_t lines = rig.log.all.size();
+    ASSERT_TRUE(rig.attach_card());
+    EXPECT_EQ(rig.log.all.size(), lines + (n == 0 ? 1 : 0));
+    EXPECT_EQ(rig.card->state, DeviceState::kAssigned);
+    ASSERT_TRUE(rig.red().devices.detach(*rig.card, true));
+    EXPECT_EQ(rig.card->state, DeviceState::kQuarantined) << "its next owner has to accept it anew";
+    EXPECT_FALSE(rig.card->clean);
+  }
+  rig.card->placement.accept_no_reset = false;
+  EXPECT_EQ(rig.attach_card().error().code, Code::kHardwareError);
+}
+
+// Covers: S3.22
+TEST(AttachFaults, ADeviceThatAnswersNothingIsNotAssignedWhateverIsAccepted) {
+  Rig rig(sim::nvme_like(), {.guest = kCard, .accept_no_reset = true});
+  ASSERT_TRUE(rig.ok);
+  rig.model->die_at_reset();
+  EXPECT_EQ(rig.attach_card().error().code, Code::kNotFound);
+  rig.expect_nobodys(DeviceState::kQuarantined);
+}
+
+// Covers: S3.22
 TEST(AttachFaults, ItHasNoReset) {
   for (const bool accepted : {false, true}) {
     Rig rig(std::make_unique<sim::EduLike>(), {.guest = kCard, .accept_no_reset = accepted});

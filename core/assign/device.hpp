@@ -135,6 +135,7 @@ struct Device {
   std::atomic<unsigned> domain{kNobody};
   SecondaryBus* bus = nullptr;              // that can be reset, if there is one
   std::atomic<bool> clean{false};           // was reset, and nobody has had it since
+  bool failed_reset_told = false;           // it was given to somebody all the same
   bool detaching = false;                   // its guest was asked to let go
   const vpci::SriovFacts* sriov = nullptr;  // of a physical function that can have virtual ones
   SriovWork work;

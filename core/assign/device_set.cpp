@@ -92,8 +92,20 @@ void DeviceSet::forget(Device& device) {
   device.domain.store(kNobody, std::memory_order_release);
 }
 
+/// All are reset before the first one is handed over: some can only be reset together with others,
+/// which nobody may use then, in whatever order they are listed.
+Status DeviceSet::prepare_all() {
+  for (Device* device : devices_) {
+    if (device->state != DeviceState::kQuarantined) continue;  // hand_over() refuses it
+    const Status prepared = prepare(hw_, *device);
+    if (!prepared) return fail(prepared.error().code, device->info.bdf.value());
+  }
+  return {};
+}
+
 Status DeviceSet::assign_all() {
   const LockGuard guard(lock_);
+  TRY(prepare_all());
   for (std::size_t i = 0; i < devices_.size(); ++i) {
     const Status given = give(*devices_[i]);
     if (given) continue;

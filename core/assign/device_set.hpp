@@ -115,6 +115,7 @@ class DeviceSet final : public vmsi::ItsListener {
   [[nodiscard]] bool has(const Device& device) REQUIRES(lock_);
   [[nodiscard]] Status check_detach(const Device& device, bool force) REQUIRES(lock_);
   [[nodiscard]] Device* by_guest(GuestBdf bdf) REQUIRES(lock_);
+  Status prepare_all() REQUIRES(lock_);
   void take_back_first(std::size_t count) REQUIRES(lock_);
   Status give(Device& device) REQUIRES(lock_);
   void take(Device& device) REQUIRES(lock_);

@@ -242,14 +242,25 @@ Status quarantine(const Hardware& hw, Device& device) {
   return blocked;
 }
 
+namespace {
+
+/// A reset that there is and that fails is told once of each device: its owner could make it fail
+/// as often as it likes (H14).
+void tell_accepted(const Hardware& hw, Device& device, Error why) {
+  if (why.code == Code::kNoReset || device.failed_reset_told) return;
+  device.failed_reset_told = true;
+  say(hw, port::Severity::kWarning, "nobody", device, "goes on without a reset, as accepted", why);
+}
+
+}  // namespace
+
 Status prepare(const Hardware& hw, Device& device) {
   if (device.clean) return {};
   const Status was_reset = reset(hw, device);
   device.clean = was_reset.has_value();
   if (was_reset) return {};
-  if (was_reset.error().code != Code::kNoReset || !device.placement.accept_no_reset) {
-    return was_reset;
-  }
+  if (!device.placement.accept_no_reset) return was_reset;
+  tell_accepted(hw, device, was_reset.error());
   pci::quiesce(*device.config, device.info);
   return {};
 }
@@ -319,8 +330,7 @@ Status settle(const Hardware& hw, const Owner& owner, Device& device, const Stat
   device.state = cut ? DeviceState::kQuarantined : DeviceState::kBroken;
   device.clean = was_reset.has_value() && cut.has_value();
   if (!cut) return cut;
-  if (!was_reset &&
-      !(was_reset.error().code == Code::kNoReset && device.placement.accept_no_reset)) {
+  if (!was_reset && !device.placement.accept_no_reset) {
     device.state = DeviceState::kBroken;
     say(hw, port::Severity::kError, owner.name, device, "stays in quarantine", was_reset.error());
     return was_reset;

@@ -11,13 +11,12 @@ namespace penstock::assign {
 Status quarantine(const Hardware& hw, Device& device);
 
 /// Resets a quarantined device unless it has been since its last owner, so that hand_over() need
-/// not. What reset_quarantined() answers, but a device whose placement accepts that it has no
-/// reset.
+/// not. What reset_quarantined() answers, unless the placement accepts it without a reset: then
+/// whatever the reset came to is good enough.
 Status prepare(const Hardware& hw, Device& device);
 
-/// kQuarantined -> kAssigned. kBadState; kNoReset (arg: BDF) unless the placement accepts it; what
-/// SMMU and ITS answer. After an error the device is quarantined again and nothing of the attempt
-/// is left (H21, H40).
+/// kQuarantined -> kAssigned. kBadState; what prepare() answers; what SMMU and ITS answer. After an
+/// error the device is quarantined again and nothing of the attempt is left (H21, H40).
 Status hand_over(const Hardware& hw, const Owner& owner, Device& device);
 
 /// The first half of taking a device back, kAssigned -> kLeaving: messages, BARs, DMA off in this
@@ -27,7 +26,7 @@ Status cut_off(const Hardware& hw, const Owner& owner, Device& device);
 
 /// The second half, kLeaving -> kQuarantined: reset, unless the device was reset together with
 /// another one of its bus in between. `cut` is what cut_off() answered. kNoReset, kTimeout,
-/// kHardwareError: the device is kBroken, unless it has no reset and the placement accepts that.
+/// kHardwareError: the device is kBroken, unless the placement accepts it without a reset.
 Status settle(const Hardware& hw, const Owner& owner, Device& device, const Status& cut);
 
 /// Both. A device that can only be reset with its bus is kBroken then if somebody has another

@@ -178,6 +178,47 @@ TEST_F(Bus, AResetThatANeighbourDidNotSurviveLeavesItUnclean) {
   models[1]->set_fault(sim::ResetFaults::Fault::kNone);
 }
 
+/// One function with a reset of its own that works, one with a reset that changes nothing.
+struct Mixed : Bus {
+  Mixed() : Bus(true) { models[1]->set_fault(sim::ResetFaults::Fault::kOnlyWithBus); }
+  /// Both are the domain's, and given in this order when it starts.
+  Status start_with(unsigned one_first) {
+    red().devices.take_all_back();
+    for (unsigned i = 0; i < 2; ++i) {
+      Device& device = *devices[i ^ one_first];
+      device.domain = 0;
+      EXPECT_TRUE(red().devices.add(device));
+    }
+    return red().devices.assign_all();
+  }
+};
+
+// Covers: S3.21
+TEST_F(Mixed, FunctionsOfOneDomainAreAssignedInWhateverOrderTheyAreListed) {
+  for (const unsigned one_first : {0U, 1U}) {
+    ASSERT_TRUE(start_with(one_first)) << one_first;
+    for (const Device* device : devices) EXPECT_EQ(device->state, DeviceState::kAssigned);
+    EXPECT_EQ(board.wrong(), "");
+    red().devices.take_all_back();
+    for (Device* device : devices) {
+      EXPECT_EQ(device->state, DeviceState::kQuarantined);
+      device->clean = false;
+    }
+    red().devices.release_all([](Device& device) { device.domain = kNobody; });
+  }
+}
+
+// Covers: S3.21
+TEST_F(Mixed, AResetThatFailsLeavesNoneOfThemAssigned) {
+  models[1]->set_fault(sim::ResetFaults::Fault::kPending);
+  for (const unsigned one_first : {0U, 1U}) {
+    EXPECT_FALSE(start_with(one_first));
+    for (const Device* device : devices) EXPECT_EQ(device->state, DeviceState::kQuarantined);
+    red().devices.release_all([](Device& device) { device.domain = kNobody; });
+  }
+  models[1]->set_fault(sim::ResetFaults::Fault::kNone);
+}
+
 /// The same, with resets of their own.
 struct OwnResets : Bus {
   OwnResets() : Bus(true) {}

@@ -89,7 +89,7 @@ class PciFunction {
   /// It never answers again once it was reset.
   void die_at_reset() { dies_ = true; }
   /// InitiateFlr and D0 do nothing.
-  void ignore_reset() { ignores_reset_ = true; }
+  void ignore_reset(bool ignores = true) { ignores_reset_ = ignores; }
   void set_transactions_pending(bool pending);
 
   // For tests.
