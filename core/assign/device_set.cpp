@@ -297,13 +297,16 @@ bool DeviceSet::bar_write(Gpa at, unsigned size, std::uint64_t value) {
 }
 
 void DeviceSet::note_work(const Device& device) {
-  if (device.work.kind != SriovWork::Kind::kNone) work_.store(true, std::memory_order_release);
+  // Whoever is at it now notes what is asked for meanwhile when it is done (finish_work()).
+  const bool waits = device.work.kind != SriovWork::Kind::kNone && !device.work.busy;
+  if (waits) work_.store(true, std::memory_order_release);
 }
 
+/// Each in its turn, so that none asks so often that another one never comes to it.
 Device* DeviceSet::next_with_work(SriovWork& work) {
   const LockGuard guard(lock_);
-  for (Device* device : devices_) {
-    // Another CPU is at it: it takes what was asked for meanwhile, too (finish_work()).
+  for (std::size_t n = 0; n < devices_.size(); ++n) {
+    Device* device = devices_[(turn_ + n) % devices_.size()];
     if (device->work.kind == SriovWork::Kind::kNone || device->work.busy) continue;
     work = device->work;
     // A reset comes before what was asked for after it.
@@ -311,7 +314,10 @@ Device* DeviceSet::next_with_work(SriovWork& work) {
     if (work.kind == device->work.kind) device->work.kind = SriovWork::Kind::kNone;
     device->work.then_reset = false;
     device->work.busy = work.kind != SriovWork::Kind::kEnable || !work.frozen;
-    if (device->work.busy) return device;
+    if (device->work.busy) {
+      turn_ += n + 1;
+      return device;
+    }
     device->view.vfs_lost();
   }
   return nullptr;
@@ -320,7 +326,7 @@ Device* DeviceSet::next_with_work(SriovWork& work) {
 DeviceSet::Afterwards DeviceSet::finish_work(Device& device, const SriovWork& work, bool done) {
   const LockGuard guard(lock_);
   device.work.busy = false;
-  note_work(device);  // what was noted meanwhile
+  for (const Device* each : devices_) note_work(*each);  // what is left, or was noted meanwhile
   const bool ours = has(device) && device.state == DeviceState::kAssigned;
   // Meanwhile it went, or is about to: whoever took its VFs away did so before they came.
   const bool late = work.kind == SriovWork::Kind::kEnable && (!ours || device.work.frozen);
@@ -333,21 +339,22 @@ DeviceSet::Afterwards DeviceSet::finish_work(Device& device, const SriovWork& wo
 }
 
 void DeviceSet::do_work() {
-  // One turn for each device: a guest that asks on and on gets its turn anew.
+  // One turn of one device in one stay, a second or two: the guest's other CPUs may ask for the
+  // next as soon as this one is done. Whatever is left is has_work() again.
   if (!work_.exchange(false, std::memory_order_acq_rel)) return;
   SriovWork work;
-  while (Device* device = next_with_work(work)) {
-    bool done = true;
-    if (work.kind == SriovWork::Kind::kEnable) {
-      done = hw_.sriov->enable(*device, work.count).has_value();
-    } else {
-      hw_.sriov->disable(*device);
-    }
-    switch (finish_work(*device, work, done)) {
-      case Afterwards::kNothing: break;
-      case Afterwards::kDisable: hw_.sriov->disable(*device); break;
-      case Afterwards::kWasReset: hw_.sriov->after_reset(*device); break;
-    }
+  Device* device = next_with_work(work);
+  if (device == nullptr) return;
+  bool done = true;
+  if (work.kind == SriovWork::Kind::kEnable) {
+    done = hw_.sriov->enable(*device, work.count).has_value();
+  } else {
+    hw_.sriov->disable(*device);
+  }
+  switch (finish_work(*device, work, done)) {
+    case Afterwards::kNothing: break;
+    case Afterwards::kDisable: hw_.sriov->disable(*device); break;
+    case Afterwards::kWasReset: hw_.sriov->after_reset(*device); break;
   }
 }
 

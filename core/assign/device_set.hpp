@@ -77,6 +77,7 @@ class DeviceSet final : public vmsi::ItsListener {
 
   /// A guest waits for virtual functions to come or go: do_work() on one of its CPUs, soon.
   [[nodiscard]] bool has_work() const { return work_.load(std::memory_order_acquire); }
+  /// One turn of it: what one physical function is asked for, however often its guest asks anew.
   void do_work() EXCLUDES(lock_);
   /// Every virtual function of these devices goes, whoever has it; no more come until a device is
   /// handed over anew. Before take_all_back().
@@ -134,10 +135,11 @@ class DeviceSet final : public vmsi::ItsListener {
 
   Hardware hw_{};
   Owner owner_{};
-  DeviceList devices_;             // changed under lock_
-  std::atomic<bool> work_{false};  // some device's SriovWork is to be done
-  bool live_ = false;              // between assign_all() and take_all_back()
-  BuiltIn* built_in_ = nullptr;    // fixed when the domain was built
+  DeviceList devices_;                      // changed under lock_
+  std::atomic<bool> work_{false};           // some device's SriovWork is to be done
+  std::size_t turn_ GUARDED_BY(lock_) = 0;  // whose work is looked at first
+  bool live_ = false;                       // between assign_all() and take_all_back()
+  BuiltIn* built_in_ = nullptr;             // fixed when the domain was built
   GuestBdf built_in_at_;
   SpinLock lock_;
   vpci::Topology bus_ GUARDED_BY(lock_);

@@ -73,6 +73,11 @@ struct Sriov : testing::Test {
     if (vfs != 0) red().set_config(kCard, at + kNumVfs, 2, vfs);
     red().set_config(kCard, at + kControl, 2, vfs != 0 ? 1 : 0);
   }
+  /// As the guest's CPU comes back for it; at most this many stays.
+  void work(unsigned stays) {
+    for (unsigned i = 0; i < stays && red().devices.has_work(); ++i) red().devices.do_work();
+    EXPECT_FALSE(red().devices.has_work());
+  }
   void switch_on(unsigned vfs) {
     ask(vfs);
     EXPECT_TRUE(red().devices.has_work());
@@ -172,7 +177,7 @@ TEST_F(Sriov, AResetIsNotForgottenForWhatIsAskedForAfterIt) {
   unsigned resets = model->resets();
   start_flr();
   ask(2);
-  red().devices.do_work();
+  work(2);
   EXPECT_EQ(host.asked(), (Asked{"disable", "after reset", "enable 2"}));
   EXPECT_EQ(model->resets(), resets + 1);
   EXPECT_TRUE(is_on());
@@ -191,7 +196,7 @@ TEST_F(Sriov, AResetIsNotForgottenForWhatIsAskedForAfterIt) {
     };
     ask(0);
     ask(1);
-    red().devices.do_work();
+    work(3);
     EXPECT_EQ(model->resets(), resets + 1) << bus;
     EXPECT_EQ(host.asked().back(), "enable 2") << bus;
   }
@@ -284,6 +289,42 @@ TEST_F(Sriov, OnBusZeroThePlacesOfVirtualFunctionsCouldBeOthers) {
   host.asked();
   ASSERT_TRUE(board.attach(0, *pf, GuestBdf(0, 1, 0)));
   EXPECT_NE(red().config(GuestBdf(0, 1, 0), at, 2), 0x10U);
+}
+
+// Covers: H51
+TEST_F(Sriov, AGuestThatAsksOnAndOnHasOneTurnForEachStay) {
+  unsigned asked = 0;
+  std::function<void()> again = [&] {  // the guest's other CPU, while this one waits for the VFs
+    if (++asked == 100) return;
+    ask(0);
+    ask(1 + asked % 4);
+    host.during = again;
+  };
+  ask(1);
+  host.during = again;
+  red().devices.do_work();
+  EXPECT_EQ(host.asked(), Asked{"enable 1"});
+  EXPECT_TRUE(red().devices.has_work());
+  red().devices.do_work();
+  EXPECT_EQ(host.asked(), Asked{"enable 2"});
+  EXPECT_EQ(asked, 2U);
+  host.during = {};
+}
+
+// Covers: H51
+TEST_F(Sriov, WhatAnotherCpuAsksForWhileOneIsAtItIsNoWorkForAThird) {
+  bool others_work = true;
+  host.during = [&] {
+    ask(0);
+    ask(3);
+    others_work = red().devices.has_work();
+  };
+  ask(2);
+  red().devices.do_work();
+  EXPECT_FALSE(others_work) << "it would come again and again, for nothing";
+  EXPECT_TRUE(red().devices.has_work());
+  work(1);
+  EXPECT_EQ(host.asked(), (Asked{"enable 2", "enable 3"}));
 }
 
 }  // namespace
