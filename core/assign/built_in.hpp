@@ -20,6 +20,8 @@ class BuiltIn {
                          std::uint64_t value) = 0;
   /// What a write to the config space asks for.
   virtual void apply(const vpci::Effects& effects) = 0;
+  /// Something has left the guest's address space: what could not be mapped there now can.
+  virtual void fill_gap() = 0;
   /// The domain stopped: as after power-on.
   virtual void reset() = 0;
   /// The memory that it shows the guest, and where; nothing while the guest has not mapped it.

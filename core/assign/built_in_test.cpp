@@ -47,6 +47,7 @@ class FakeBuiltIn final : public BuiltIn {
       if (effect.kind == vpci::Effect::Kind::kUnmapBar) unmap();
     }
   }
+  void fill_gap() override { ++gaps; }
   void reset() override {
     unmap();
     (void)view_.reset();
@@ -60,6 +61,7 @@ class FakeBuiltIn final : public BuiltIn {
   std::vector<std::array<std::uint64_t, 4>> written;
   std::optional<Gpa> shown;
   unsigned resets = 0;
+  unsigned gaps = 0;
 
  private:
   void unmap() {
@@ -147,6 +149,22 @@ TEST_F(BuiltInFunction, ThereIsOneAndItsPlaceIsTaken) {
 /// A guest's CPU reads and writes what is on its bus, and another one audits, while devices come
 /// and go.
 // Covers: H22 H44
+TEST_F(BuiltInFunction, WhoWaitsForAPlaceComesWhenTheOtherLeavesIt) {
+  const Gpa place(kAt);
+  red().place_bar(kOwn, 1, kAt);
+  red().enable(kOwn);
+  ASSERT_EQ(own->shown, place);
+  ASSERT_TRUE(board.attach(0, *devices[0], kCard));
+  red().place_bar(kCard, 0, kAt);
+  red().enable(kCard);
+  EXPECT_EQ(red().cpu_table.translate(place).value(), kWindow);
+  red().place_bar(kOwn, 1, kAt + 0x10'0000);
+  EXPECT_EQ(red().cpu_table.translate(place).value(), devices[0]->info.bars[0].host);
+  const unsigned before = own->gaps;
+  red().set_config(kCard, 4, 2, 0);
+  EXPECT_GT(own->gaps, before);
+}
+
 TEST_F(BuiltInFunction, DevicesComeAndGoWhileCpusUseTheBus) {
   std::atomic<bool> over{false};
   std::atomic<unsigned> strange{0};

@@ -5,6 +5,16 @@
 #include "core/base/bytes.hpp"
 
 namespace penstock::assign {
+namespace {
+
+bool unmaps_a_bar(const vpci::Effects& effects) {
+  for (const vpci::Effect& effect : effects) {
+    if (effect.kind == vpci::Effect::Kind::kUnmapBar) return true;
+  }
+  return false;
+}
+
+}  // namespace
 
 Status DeviceSet::init(const Hardware& hw, const Owner& owner, unsigned slots) {
   hw_ = hw;
@@ -54,6 +64,13 @@ Status DeviceSet::give(Device& device) {
 void DeviceSet::take(Device& device) {
   conceal(device);
   (void)take_back(hw_, owner_, device);
+  fill_gaps();
+}
+
+/// Where something has left the guest's address space, what waited for its place comes.
+void DeviceSet::fill_gaps() {
+  map_waiting_bars(owner_);
+  if (built_in_ != nullptr) built_in_->fill_gap();
 }
 
 /// What the guest, or a change of ours, has made the ports say.
@@ -65,6 +82,7 @@ void DeviceSet::serve(const vpci::PortEvent& event) {
   Device* device = by_guest(vpci::card_of(event.slot));
   if (event.bus_reset && device != nullptr && device->state == DeviceState::kAssigned) {
     apply(hw_, owner_, *device, device->view.reset());
+    fill_gaps();
     reset_or_note(hw_, owner_, *device);
     note_work(*device);
   }
@@ -72,6 +90,7 @@ void DeviceSet::serve(const vpci::PortEvent& event) {
     (void)take_back(hw_, owner_, *device);
     (void)bus_.unplug(event.slot);
     forget(*device);
+    fill_gaps();
   }
   if (event.message) send(event);
 }
@@ -249,6 +268,7 @@ void DeviceSet::config_write(std::uint64_t offset, unsigned size, std::uint64_t 
       apply(hw_, owner_, *device, effects);
       note_work(*device);
     }
+    if (unmaps_a_bar(effects)) fill_gaps();
   }
   settle_ports();
 }

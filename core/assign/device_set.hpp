@@ -120,6 +120,7 @@ class DeviceSet final : public vmsi::ItsListener {
   void take_back_first(std::size_t count) REQUIRES(lock_);
   Status give(Device& device) REQUIRES(lock_);
   void take(Device& device) REQUIRES(lock_);
+  void fill_gaps() REQUIRES(lock_);
   void forget(Device& device) REQUIRES(lock_);
   Status show(Device& device) REQUIRES(lock_);
   void conceal(Device& device) REQUIRES(lock_);

@@ -403,5 +403,76 @@ TEST_F(Slots, APortsMessageThatItsGuestDoesNotWantGoesNowhere) {
   EXPECT_NE(port.acknowledge(), 0U);
 }
 
+/// Two controllers of one guest, the second one's BAR placed where the first one's is.
+struct OnePlace : Slots {
+  OnePlace() {
+    red().start_its();
+    EXPECT_TRUE(red().devices.assign_all());
+    PortDriver(board, 0, 0).number_buses();
+    PortDriver(board, 0, kSlot).number_buses();
+    EXPECT_TRUE(board.attach(0, first(), kFirst));
+    EXPECT_TRUE(board.attach(0, second(), kCard));
+    for (const GuestBdf at : {kFirst, kCard}) {
+      red().place_bar(at, 0, kHigh);
+      red().enable(at);
+    }
+    EXPECT_EQ(at_place(), home(first()));
+  }
+  Device& first() { return *devices[0]; }
+  Device& second() { return *devices[1]; }
+  static Hpa home(const Device& device) { return device.info.bars[0].host; }
+  [[nodiscard]] std::optional<Hpa> at_place() {
+    const auto there = red().cpu_table.translate(Gpa(kHigh));
+    return there ? std::optional(*there) : std::nullopt;
+  }
+  static constexpr GuestBdf kFirst = vpci::card_of(0);
+};
+
+// Covers: S3.14
+TEST_F(OnePlace, ABarIsMappedWhenTheOneThatWasThereMoves) {
+  red().place_bar(kFirst, 0, kHigh + 0x10'0000);
+  EXPECT_EQ(at_place(), home(second()));
+  EXPECT_EQ(red().cpu_table.translate(Gpa(kHigh + 0x10'0000)).value(), home(first()));
+  EXPECT_EQ(board.wrong(), "");
+  // And back again, into each other's way once more.
+  red().place_bar(kFirst, 0, kHigh);
+  EXPECT_EQ(at_place(), home(second()));
+  red().place_bar(kCard, 0, kHigh + 0x10'0000);
+  EXPECT_EQ(at_place(), home(first()));
+  EXPECT_EQ(board.wrong(), "");
+}
+
+// Covers: S3.14
+TEST_F(OnePlace, ABarIsMappedWhenTheOneThatWasThereStopsDecoding) {
+  red().set_config(kFirst, 4, 2, 0);
+  EXPECT_EQ(at_place(), home(second()));
+  red().enable(kFirst);
+  EXPECT_EQ(at_place(), home(second()));
+}
+
+// Covers: S3.14
+TEST_F(OnePlace, ABarIsMappedWhenTheDeviceThatWasThereIsReset) {
+  const unsigned express = red().capability(kFirst, 0x10);
+  red().set_config(kFirst, express + 8, 2, 0x8000);
+  EXPECT_EQ(at_place(), home(second()));
+}
+
+// Covers: S3.14
+TEST_F(OnePlace, ABarIsMappedWhenTheDeviceThatWasThereLeaves) {
+  ASSERT_TRUE(red().devices.detach(first(), true));
+  EXPECT_EQ(at_place(), home(second()));
+  EXPECT_EQ(board.wrong(), "");
+  ASSERT_TRUE(red().devices.detach(second(), true));
+  EXPECT_EQ(at_place(), std::nullopt);
+}
+
+// Covers: S3.14
+TEST_F(OnePlace, ABarIsMappedWhenTheBusOfTheOneThatWasThereIsReset) {
+  PortDriver port(board, 0, 0);
+  port.hold_bus_in_reset(true);
+  EXPECT_EQ(at_place(), home(second()));
+  port.hold_bus_in_reset(false);
+}
+
 }  // namespace
 }  // namespace penstock::assign

@@ -34,21 +34,28 @@ void set_bus_master(Device& device, bool on) {
   device.config->write(hw::pci::kCommand, 2, static_cast<std::uint32_t>(command));
 }
 
-void map_bar(const Hardware& hw, const Owner& owner, Device& device, unsigned bar, Gpa gpa) {
+/// All of the BAR's pages, or none.
+Status map_pages(const Owner& owner, Device& device, unsigned bar) {
   const vpci::BarView view = device.view.bar(bar);
   const vpci::PageRanges ranges = device.view.mappable(bar);
   for (std::size_t i = 0; i < ranges.size(); ++i) {
-    const Status mapped = owner.cpu_table->map(gpa + ranges[i].offset, view.host + ranges[i].offset,
-                                               ranges[i].size, mem::Stage2Attributes::device());
+    const Status mapped =
+        owner.cpu_table->map(view.gpa + ranges[i].offset, view.host + ranges[i].offset,
+                             ranges[i].size, mem::Stage2Attributes::device());
     if (mapped) continue;
-    say_of_guest(hw, owner, device, "a BAR is not mapped", mapped.error());
     while (i != 0) {
       --i;
-      (void)owner.cpu_table->unmap(gpa + ranges[i].offset, ranges[i].size);
+      (void)owner.cpu_table->unmap(view.gpa + ranges[i].offset, ranges[i].size);
     }
-    return;
+    return mapped;
   }
   device.bar_mapped[bar] = true;
+  return {};
+}
+
+void map_bar(const Hardware& hw, const Owner& owner, Device& device, unsigned bar) {
+  const Status mapped = map_pages(owner, device, bar);
+  if (!mapped) say_of_guest(hw, owner, device, "a BAR is not mapped yet", mapped.error());
 }
 
 void unmap_bar(const Owner& owner, Device& device, unsigned bar, Gpa gpa) {
@@ -375,11 +382,22 @@ void reset_or_note(const Hardware& hw, const Owner& owner, Device& device) {
   }
 }
 
+void map_waiting_bars(const Owner& owner) {
+  if (owner.devices == nullptr) return;
+  for (Device* device : *owner.devices) {
+    if (device->state != DeviceState::kAssigned) continue;
+    for (unsigned bar = 0; bar < hw::pci::kBarCount; ++bar) {
+      const bool waits = device->view.bar(bar).mapped && !device->bar_mapped[bar];
+      if (waits) (void)map_pages(owner, *device, bar);  // on an error it goes on waiting
+    }
+  }
+}
+
 void apply(const Hardware& hw, const Owner& owner, Device& device, const vpci::Effects& effects) {
   for (const vpci::Effect& effect : effects) {
     switch (effect.kind) {
       case Kind::kUnmapBar: unmap_bar(owner, device, effect.bar, effect.gpa); break;
-      case Kind::kMapBar: map_bar(hw, owner, device, effect.bar, effect.gpa); break;
+      case Kind::kMapBar: map_bar(hw, owner, device, effect.bar); break;
       case Kind::kMsiEnable:
       case Kind::kMsixEnable:
         open_doorbell(hw, owner, device);

@@ -45,7 +45,13 @@ Status reset_in_place(const Hardware& hw, const Owner& owner, Device& device);
 /// somebody may have, after they were taken back (DeviceSet::do_work()).
 void reset_or_note(const Hardware& hw, const Owner& owner, Device& device);
 
-/// Applies what a guest's write asked for, in order.
+/// Maps the BARs that their guest has placed and that could not be mapped: another one was there,
+/// or the domain's quota was used up. Whenever a BAR or another part of the guest's address space
+/// has gone. Does nothing for a BAR that still has to wait.
+void map_waiting_bars(const Owner& owner);
+
+/// Applies what a guest's write asked for, in order. BARs that waited for one that goes here are
+/// for map_waiting_bars().
 void apply(const Hardware& hw, const Owner& owner, Device& device, const vpci::Effects& effects);
 
 }  // namespace penstock::assign

@@ -55,13 +55,20 @@ void Function::apply(const vpci::Effects& effects) {
   for (const vpci::Effect& effect : effects) {
     if (effect.bar != kWindowBar) continue;
     if (effect.kind == Kind::kUnmapBar) unmap();
-    if (effect.kind == Kind::kMapBar) {
-      unmap();
-      // Where something else lies already, the window stays away.
-      mapped_ = table_.map(effect.gpa, window_, kWindowBytes, kWindowAttributes).has_value();
-      gpa_ = effect.gpa;
-    }
+    if (effect.kind == Kind::kMapBar) map(effect.gpa);
   }
+}
+
+/// Where something else lies already, the window stays away until that has gone.
+void Function::map(Gpa at) {
+  unmap();
+  mapped_ = table_.map(at, window_, kWindowBytes, kWindowAttributes).has_value();
+  gpa_ = at;
+}
+
+void Function::fill_gap() {
+  const vpci::BarView view = view_.bar(kWindowBar);
+  if (view.mapped && !mapped_) map(view.gpa);
 }
 
 std::optional<mem::Stage2Mapping> Function::shared() const {

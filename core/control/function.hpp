@@ -28,6 +28,7 @@ class Function final : public assign::BuiltIn {
   std::uint64_t bar_read(unsigned bar, std::uint64_t offset, unsigned size) override;
   void bar_write(unsigned bar, std::uint64_t offset, unsigned size, std::uint64_t value) override;
   void apply(const vpci::Effects& effects) override;
+  void fill_gap() override;
   void reset() override;
 
   [[nodiscard]] std::optional<mem::Stage2Mapping> shared() const override;
@@ -36,6 +37,7 @@ class Function final : public assign::BuiltIn {
   void run() { server_.run(); }
 
  private:
+  void map(Gpa at);
   void unmap();
 
   Server& server_;
