@@ -55,6 +55,19 @@ Result<RamPart> take_ram(Machine& m, std::uint64_t bytes, std::optional<Hpa> bas
   return RamPart{TRY(m.free_ram.take_highest(bytes, 2 * kMiB)), bytes};
 }
 
+/// Why the domain has no memory.
+void say_no_memory(Machine& m, const manifest::DomainConfig& config, TextWriter& why) {
+  if (config.memory_base) {
+    why.text("its memory at ").hex(config.memory_base->value()).text(" (");
+    why.dec(config.memory_bytes / kMiB)
+        .text(" MiB) is taken, wholly or in part: by Penstock, the ");
+    why.text("bundle, the board's tree, firmware or another domain");
+    return;
+  }
+  why.text("no memory for it: ").dec(m.free_ram.free_bytes() / kMiB).text(" MiB are free, not ");
+  why.dec(config.memory_bytes / kMiB).text(" in one piece");
+}
+
 void scrub(Machine& m, const RamPart& part) {
   if (part.size != 0) m.memory.scrub(part.base, part.size);
 }
@@ -261,7 +274,7 @@ Status fill(Machine& m, DomainObjects& o, DomainId id, const DomainPlan& plan, T
   parts.vcpus = static_cast<unsigned>(o.config.cpus.size());
   const auto ram = take_ram(m, o.config.memory_bytes, o.config.memory_base);
   if (!ram) {
-    why.text("no memory for it: ").dec(m.free_ram.free_bytes() / kMiB).text(" MiB are free");
+    say_no_memory(m, o.config, why);
     return ram.error();
   }
   o.ram = *ram;

@@ -10,6 +10,7 @@ namespace {
 constexpr GuestBdf kCard = vpci::card_of(0);
 constexpr GuestBdf kSecondCard = vpci::card_of(1);
 constexpr std::uint64_t kBar = 0x1000'0000;
+constexpr Placement kAccepted{.guest = kCard, .accept_no_reset = true, .accept_insecure = true};
 
 /// A conventional bus behind a bridge that takes ownership of all requests, with three devices.
 struct Aliases : testing::Test {
@@ -22,9 +23,9 @@ struct Aliases : testing::Test {
     mute_model = &board.plug(bus, 2, 0, mute());
     first_model = &board.plug(bus, 0, 0, mute());
     EXPECT_TRUE(board.enumerate());
-    edu = &board.device({2, 1, 0}, {.accept_no_reset = true, .accept_insecure = true});
-    silent = &board.device({2, 2, 0}, {.accept_no_reset = true, .accept_insecure = true});
-    first = &board.device({2, 0, 0}, {.accept_no_reset = true, .accept_insecure = true});
+    edu = &board.device({2, 1, 0}, kAccepted);
+    silent = &board.device({2, 2, 0}, kAccepted);
+    first = &board.device({2, 0, 0}, kAccepted);
     EXPECT_TRUE(board.ok);
     red().start_its();
     EXPECT_TRUE(red().devices.assign_all());
@@ -144,9 +145,8 @@ TEST_F(Aliases, AnSmmuThatDoesNotTakeOneOfTheStreamsLeavesNone) {
 // Covers: H3
 TEST_F(Aliases, TwoSendersOfMessagesUnderOneIdAreNotBothAssigned) {
   // The ITS knows messages by the bridge's ID alone: one could raise the other's.
-  Device twin_holder{};
   ASSERT_TRUE(board.attach(0, *edu, kCard));
-  Device& twin = board.device({2, 1, 0}, {.accept_no_reset = true, .accept_insecure = true});
+  Device& twin = board.device({2, 1, 0}, kAccepted);
   EXPECT_EQ(twin.device_id, edu->device_id);
   EXPECT_EQ(board.attach(0, twin, kSecondCard).error().code, Code::kAlreadyExists);
   EXPECT_TRUE(write(*edu_model, kGuestRam.value(), 9));

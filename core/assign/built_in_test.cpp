@@ -157,9 +157,9 @@ TEST_F(BuiltInFunction, WhoWaitsForAPlaceComesWhenTheOtherLeavesIt) {
   ASSERT_TRUE(board.attach(0, *devices[0], kCard));
   red().place_bar(kCard, 0, kAt);
   red().enable(kCard);
-  EXPECT_EQ(red().cpu_table.translate(place).value(), kWindow);
+  EXPECT_EQ(red().cpu_table.translate(place).value().hpa, kWindow);
   red().place_bar(kOwn, 1, kAt + 0x10'0000);
-  EXPECT_EQ(red().cpu_table.translate(place).value(), devices[0]->info.bars[0].host);
+  EXPECT_EQ(red().cpu_table.translate(place).value().hpa, devices[0]->info.bars[0].host);
   const unsigned before = own->gaps;
   red().set_config(kCard, 4, 2, 0);
   EXPECT_GT(own->gaps, before);

@@ -55,10 +55,11 @@ using Iova = Addr<struct BusSpace>;
   return start <= limit && size <= limit - start;
 }
 
-/// True when the two half-open ranges share at least one byte; neither may wrap.
+/// True when the two half-open ranges share at least one byte. A range that would wrap ends where
+/// the numbers do.
 [[nodiscard]] constexpr bool overlaps(std::uint64_t a, std::uint64_t a_size, std::uint64_t b,
                                       std::uint64_t b_size) {
-  return a_size != 0 && b_size != 0 && a < b + b_size && b < a + a_size;
+  return a_size != 0 && b_size != 0 && (a < b ? b - a < a_size : a - b < b_size);
 }
 
 [[nodiscard]] constexpr std::uint64_t align_up(std::uint64_t value, std::uint64_t power_of_two) {

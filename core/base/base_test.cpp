@@ -23,6 +23,22 @@ TEST(Text, NamesDevicesAndCutsWhatDoesNotFit) {
   EXPECT_EQ(wide.hex(~std::uint64_t{0}, 40).view(), "0xffffffffffffffff");
 }
 
+TEST(Text, MoreDigitsThanANumberHasAreNotWritten) {
+  for (const unsigned digits : {16U, 17U, 64U, ~0U}) {
+    Text<32> line;
+    EXPECT_EQ(line.hex_digits(0x123, digits).view(), "0000000000000123") << digits;
+  }
+}
+
+TEST(StaticVector, ErasingWhatIsNotThereChangesNothing) {
+  StaticVector<int, 2> v;
+  v.erase(0);
+  EXPECT_TRUE(v.empty());
+  EXPECT_TRUE(v.push_back(1));
+  v.erase(1);
+  EXPECT_EQ(v.size(), 1u);
+}
+
 TEST(StaticVector, FullIsAnAnswer) {
   StaticVector<int, 2> v;
   EXPECT_TRUE(v.push_back(1));
@@ -40,6 +56,15 @@ TEST(Address, RangesThatWrapDoNotFit) {
   EXPECT_TRUE(overlaps(0, 4096, 4095, 1));
   EXPECT_FALSE(overlaps(0, 4096, 4096, 1));
   EXPECT_FALSE(overlaps(0, 0, 0, 10));
+  EXPECT_FALSE(overlaps(5, 10, 7, 0));
+}
+
+// Covers: H70
+TEST(Address, ARangeThatWouldWrapOverlapsAllThatIsBehindItsStart) {
+  EXPECT_TRUE(overlaps(0x4000'0000, ~0ULL, 0x5000'0000, 1));
+  EXPECT_TRUE(overlaps(0x5000'0000, 1, 0x4000'0000, ~0ULL));
+  EXPECT_TRUE(overlaps(~0ULL - 0xfff, 0x1000, ~0ULL, 1));
+  EXPECT_FALSE(overlaps(0x4000'0000, ~0ULL, 0x3000'0000, 0x1000'0000));
 }
 
 TEST(Bits, FieldsReadWhatWasWritten) {

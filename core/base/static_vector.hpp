@@ -16,8 +16,9 @@ class StaticVector {
     items_[size_++] = std::move(value);
     return {};
   }
-  /// Removes item `index` (< size()); the items after it move down by one.
+  /// Removes item `index`, if there is one; the items after it move down by one.
   constexpr void erase(std::size_t index) {
+    if (index >= size_) return;
     for (std::size_t i = index + 1; i < size_; ++i) items_[i - 1] = std::move(items_[i]);
     items_[--size_] = T{};
   }

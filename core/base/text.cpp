@@ -24,15 +24,16 @@ TextWriter& TextWriter::dec(std::uint64_t value) {
 }
 
 TextWriter& TextWriter::hex_digits(std::uint64_t value, unsigned digits) {
+  constexpr unsigned kMost = 16;  // that a value has
   unsigned width = 1;
-  while (width < 16 && (value >> (4 * width)) != 0) ++width;
-  if (width < digits) width = digits;
+  while (width < kMost && (value >> (4 * width)) != 0) ++width;
+  if (width < digits) width = digits < kMost ? digits : kMost;
   while (width != 0) ch("0123456789abcdef"[(value >> (4 * --width)) & 0xf]);
   return *this;
 }
 
 TextWriter& TextWriter::hex(std::uint64_t value, unsigned digits) {
-  return text("0x").hex_digits(value, digits > 16 ? 16 : digits);
+  return text("0x").hex_digits(value, digits);
 }
 
 TextWriter& TextWriter::bdf(std::uint16_t routing_id) {

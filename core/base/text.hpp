@@ -14,7 +14,7 @@ class TextWriter {
   constexpr TextWriter(char* buffer, std::size_t capacity) : buffer_(buffer), capacity_(capacity) {}
   TextWriter& text(std::string_view s);
   TextWriter& dec(std::uint64_t value);
-  /// "0x" and at least `digits` lower-case hexadecimal digits.
+  /// "0x" and at least `digits` lower-case hexadecimal digits, 16 at most.
   TextWriter& hex(std::uint64_t value, unsigned digits = 1);
   /// The same without "0x".
   TextWriter& hex_digits(std::uint64_t value, unsigned digits);

@@ -50,11 +50,11 @@ TEST_F(ControlFunction, ItsWindowWaitsForWhatIsInItsPlaceToLeave) {
   EXPECT_FALSE(function.shared());
   function.fill_gap();
   EXPECT_FALSE(function.shared());
-  EXPECT_EQ(table.translate(kPlace).value(), kOther);
+  EXPECT_EQ(table.translate(kPlace).value().hpa, kOther);
   ASSERT_TRUE(table.unmap(kPlace, kPageSize));
   function.fill_gap();
   ASSERT_TRUE(function.shared());
-  EXPECT_EQ(table.translate(kPlace).value(), kWindow);
+  EXPECT_EQ(table.translate(kPlace).value().hpa, kWindow);
   function.fill_gap();  // it is there already
   EXPECT_EQ(function.shared()->gpa, kPlace);
   write(4, 2, 0);

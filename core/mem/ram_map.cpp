@@ -3,8 +3,37 @@
 #include <optional>
 
 namespace penstock::mem {
+namespace {
+
+/// The end of the last page whose end can be written as an address.
+constexpr std::uint64_t kTop = ~(kPageSize - 1);
+
+/// Where the pages end that the range touches.
+Hpa end_of(const RamMap::Range& range) {
+  if (!fits(range.base.value(), range.size, kTop)) return Hpa(kTop);
+  return (range.base + range.size).align_up(kPageSize);
+}
+
+Status check_pages(std::uint64_t size) {
+  if (size == 0 || size % kPageSize != 0) return fail(Code::kMisaligned, size);
+  return {};
+}
+
+Status check_pages(const RamMap::Range& range) {
+  TRY(check_pages(range.size));
+  if (!range.base.is_aligned(kPageSize)) return fail(Code::kMisaligned, range.base.value());
+  if (!fits(range.base.value(), range.size, kTop)) {
+    return fail(Code::kMisaligned, range.base.value());
+  }
+  return {};
+}
+
+}  // namespace
 
 Status RamMap::add(Range range) {
+  if (!fits(range.base.value(), range.size, kTop)) {
+    return fail(Code::kOutOfRange, range.base.value());
+  }
   const Hpa start = range.base.align_up(kPageSize);
   const Hpa end = (range.base + range.size).align_down(kPageSize);
   if (end <= start) return {};
@@ -18,7 +47,8 @@ Status RamMap::add(Range range) {
 
 Status RamMap::reserve(Range range) {
   const Hpa start = range.base.align_down(kPageSize);
-  const Hpa end = (range.base + range.size).align_up(kPageSize);
+  const Hpa end = end_of(range);
+  if (end <= start) return {};
   for (std::size_t i = 0; i < free_.size();) {
     const Range current = free_[i];
     const Hpa current_end = current.base + current.size;
@@ -46,6 +76,7 @@ Status RamMap::reserve(Range range) {
 }
 
 Result<Hpa> RamMap::take_highest(std::uint64_t size, std::uint64_t align) {
+  TRY(check_pages(size));
   std::optional<Hpa> best;
   for (const Range& range : free_) {
     if (range.size < size) continue;
@@ -58,6 +89,7 @@ Result<Hpa> RamMap::take_highest(std::uint64_t size, std::uint64_t align) {
 }
 
 Result<Hpa> RamMap::take_lowest(std::uint64_t size, std::uint64_t align) {
+  TRY(check_pages(size));
   std::optional<Hpa> best;
   for (const Range& range : free_) {
     const Hpa at = range.base.align_up(align);
@@ -71,6 +103,7 @@ Result<Hpa> RamMap::take_lowest(std::uint64_t size, std::uint64_t align) {
 }
 
 Status RamMap::take_at(Range range) {
+  TRY(check_pages(range));
   for (const Range& free : free_) {
     if (range.base >= free.base && fits(range.base - free.base, range.size, free.size)) {
       return reserve(range);
@@ -80,6 +113,7 @@ Status RamMap::take_at(Range range) {
 }
 
 Status RamMap::give_back(Range range) {
+  TRY(check_pages(range));
   for (const Range& other : free_) {
     if (overlaps(range.base.value(), range.size, other.base.value(), other.size)) {
       return fail(Code::kOverlap, range.base.value());

@@ -19,20 +19,20 @@ class RamMap {
   static constexpr std::size_t kMaxRanges = 32;
 
   /// Adds memory, shrunk to whole 4 KiB pages. kTableFull; kOverlap (arg: base) when it is known
-  /// already.
+  /// already; kOutOfRange (arg: base) when it does not end below 2^64.
   Status add(Range range);
-  /// Takes away what may not be used, grown to whole pages; parts that are not free are ignored.
-  /// kTableFull.
+  /// Takes away what may not be used, grown to whole pages; parts that are not free are ignored. A
+  /// range beyond 2^64 goes up to there. kTableFull.
   Status reserve(Range range);
-  /// The highest free place for `size` bytes (multiple of 4 KiB) aligned to `align`. kNoMemory
-  /// (arg: size).
+  /// The highest free place for `size` bytes aligned to `align`. kNoMemory (arg: size). Here and
+  /// below kMisaligned (arg: base or size): no whole pages, or none.
   Result<Hpa> take_highest(std::uint64_t size, std::uint64_t align);
   /// The lowest free place. kNoMemory (arg: size).
   Result<Hpa> take_lowest(std::uint64_t size, std::uint64_t align);
   /// Exactly this place. kOverlap (arg: base) unless it is wholly free.
   Status take_at(Range range);
   /// What a take_...() gave, wholly or in part, is nobody's again. kOverlap (arg: base) when some
-  /// of it is free already; kTableFull. Multiples of 4 KiB.
+  /// of it is free already; kTableFull.
   Status give_back(Range range);
   [[nodiscard]] std::uint64_t free_bytes() const;
 

@@ -38,6 +38,7 @@ void Checker::run() {
   }
   check_hidden();
   check_total();
+  check_taken();
 }
 
 /// One domain of a kind: `known` remembers the first.
@@ -280,6 +281,33 @@ void Checker::check_total() {
         fmt::format("give the domains {} less",
                     format_size(align_up(wanted - plan_.board.memory, manifest::kMemoryGranule))));
   }
+}
+
+void Checker::check_taken(std::uint64_t base, std::uint64_t size, std::string_view by) {
+  for (const Place& place : places_) {
+    if (!overlaps(place.base, place.size, base, size)) continue;
+    out_.error(place.at, fmt::format("the memory of {} is where {} is", place.owner, by),
+               fmt::format("that is {:#x} to {:#x}; write another place, or leave memory_base out",
+                           base, base + size - 1));
+  }
+}
+
+/// What is in use before the first domain gets its memory. Firmware may keep more, of which only
+/// the board's own tree tells.
+void Checker::check_taken() {
+  const BoardDescription& board = plan_.board;
+  if (board.memory < kHypervisorMemory) return;
+  const std::uint64_t end = board.memory_base + board.memory;
+  check_taken(end - kHypervisorTop, kHypervisorTop, "the hypervisor's own");
+  const std::uint64_t bundle =
+      align_up(kHypervisorImage + payload_bytes_, manifest::kMemoryGranule);
+  check_taken(board.memory_base, bundle, "the hypervisor's image with the payloads");
+  if (board.qemu_machine.empty()) return;
+  // QEMU puts the tree 128 MiB into the RAM, or behind half of it, or behind what it loads,
+  // whatever is first and what is last of these (hw/arm/boot.c).
+  const std::uint64_t tree = std::max(std::min(board.memory / 2, 128 * kMiB), bundle);
+  check_taken(board.memory_base + align_up(tree, manifest::kMemoryGranule),
+              manifest::kMemoryGranule, "the board's device tree, as QEMU loads it,");
 }
 
 std::optional<Plan> check(const Config& config, const BoardDescription& board,

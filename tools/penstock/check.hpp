@@ -16,6 +16,9 @@ namespace penstock::tool {
 
 /// RAM that the hypervisor keeps for itself, at most.
 inline constexpr std::uint64_t kHypervisorMemory = 8 * 1024 * 1024;
+/// Of that, at the end of RAM and with the image at its beginning.
+inline constexpr std::uint64_t kHypervisorTop = 6 * 1024 * 1024;
+inline constexpr std::uint64_t kHypervisorImage = 2 * 1024 * 1024;
 
 /// How far a device is kept from what it does not own, in words for people.
 struct SecurityStatement {

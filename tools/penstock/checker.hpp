@@ -46,6 +46,8 @@ class Checker {
   void check_place(const DomainSpec& domain, const Located<GuestBdf>& guest);
   void place_devices(const DomainSpec& domain, PlannedDomain& planned);
   void check_total();
+  void check_taken();
+  void check_taken(std::uint64_t base, std::uint64_t size, std::string_view by);
 
   void check_single(const Located<bool>& role, std::string_view name,
                     std::optional<Position>& known);
