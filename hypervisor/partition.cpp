@@ -185,11 +185,13 @@ void Partition::run(Vcpu& vcpu) {
   vcpu.power.store(Vcpu::Power::kOn, std::memory_order_release);
   check(vcpu);  // a stop that came in between has counted us
   const arch::WorldConfig world{domain_->cpu_table().root(), domain_->vmid(), vcpu.affinity()};
-  arch::prepare_world(world, Gpa(vcpu.entry));
+  arch::prepare_world(world);
   if (vcpu.fresh) domain_->gic().reset_vcpu(vcpu.index, vcpu.list_registers);
   vcpu.fresh = false;
   arch::GuestFrame frame{};
   frame.x[0] = vcpu.context;
+  frame.elr = vcpu.entry;
+  frame.spsr = arch::kSpsrEl1hMasked;
   arch::enter_guest(&frame, reinterpret_cast<void*>(vcpu.cpu->stack_top));
 }
 

@@ -7,10 +7,14 @@
 
 namespace penstock::arch {
 
-/// x0..x30 of a guest as saved by vectors.S. x31 in an instruction means the zero register for
-/// loads and stores.
+/// What an exception interrupted, as saved by vectors.S: x0..x30 and where the return goes to. The
+/// return loads elr and spsr from here. ELR_EL2 and SPSR_EL2 themselves hold them no longer once a
+/// device has aborted an access of the hypervisor's. x31 in an instruction means the zero register
+/// for loads and stores. Of an interrupt from AArch64, only elr and spsr are where this says.
 struct GuestFrame {
   std::array<std::uint64_t, 31> x;
+  std::uint64_t elr;
+  std::uint64_t spsr;
   std::uint64_t padding;
 
   [[nodiscard]] std::uint64_t read(unsigned reg) const { return reg < 31 ? x[reg] : 0; }
@@ -18,7 +22,7 @@ struct GuestFrame {
     if (reg < 31) x[reg] = value;
   }
 };
-static_assert(sizeof(GuestFrame) == 256);
+static_assert(sizeof(GuestFrame) == 272 && offsetof(GuestFrame, elr) == 248);
 
 extern "C" {
 [[noreturn]] void enter_guest(const GuestFrame* registers, void* stack_top);

@@ -91,8 +91,8 @@ bool is_plain_access(std::uint32_t instruction) {
 
 /// A device that aborts an access which is forwarded for its guest (a size that it does not take,
 /// or a device that is gone) reads as all-ones, as an absent one does; it must not end the machine
-/// (H6, H45). The trap handlers keep the guest's ELR_EL2 and SPSR_EL2 across forwarded accesses,
-/// because this exception overwrites them.
+/// (H6, H45). The return goes on after the access, by what this exception's own frame says; a
+/// guest's return state lies in the frame of the guest's exception (H54).
 bool forgive_device_abort(GuestFrame& frame) {
   constexpr std::uint64_t kDataAbortSameEl = 0x25;
   constexpr std::uint64_t kSynchronousExternal = 0x10;
@@ -108,13 +108,12 @@ bool forgive_device_abort(GuestFrame& frame) {
                    inside(bridge->ecam.base, bridge->ecam.size))) {
     return false;
   }
-  const std::uint64_t pc = PENSTOCK_READ_SYSREG(elr_el2);
-  const auto instruction = *reinterpret_cast<const std::uint32_t*>(pc);
+  const auto instruction = *reinterpret_cast<const std::uint32_t*>(frame.elr);
   if (!is_plain_access(instruction)) return false;
   const bool load = (instruction >> 22 & 3) != 0;
   const unsigned size = 1U << (instruction >> 30);
   if (load) frame.write(instruction & 31, size == 8 ? ~0ULL : (1ULL << (8 * size)) - 1);
-  PENSTOCK_WRITE_SYSREG(elr_el2, pc + 4);
+  frame.elr += 4;
   return true;
 }
 
@@ -128,7 +127,7 @@ extern "C" void handle_own_exception(std::uint64_t kind, GuestFrame* frame) {
       .hex(PENSTOCK_READ_SYSREG(esr_el2));
   say(text);
   say_where();
-  say_address("pc  ", PENSTOCK_READ_SYSREG(elr_el2));
+  say_address("pc  ", frame->elr);
   say_address("far ", PENSTOCK_READ_SYSREG(far_el2));
   for (unsigned i = 0; i < 31; ++i) {
     Text<8> label;

@@ -13,37 +13,32 @@
 namespace penstock::arch {
 namespace {
 
-void skip_instruction() {
-  PENSTOCK_WRITE_SYSREG(elr_el2, PENSTOCK_READ_SYSREG(elr_el2) + 4);
+void skip_instruction(GuestFrame& frame) {
+  frame.elr += 4;
 }
 
 /// The domain did something that no machine of its kind can answer: it is stopped, with the place
 /// and the reason.
-void impossible(Vcpu& vcpu, std::string_view what, std::uint64_t value) {
+void impossible(Vcpu& vcpu, const GuestFrame& frame, std::string_view what, std::uint64_t value) {
   vcpu.exits.add(vm::Exit::kImpossible);
   Text<160> why;
-  why.text("stopped: ")
-      .text(what)
-      .ch(' ')
-      .hex(value)
-      .text(" at pc ")
-      .hex(PENSTOCK_READ_SYSREG(elr_el2));
+  why.text("stopped: ").text(what).ch(' ').hex(value).text(" at pc ").hex(frame.elr);
   why.text(" on vcpu ").dec(vcpu.index.value());
   vcpu.partition->request_stop(Partition::Stop::kCrash, why.view());
 }
 
+// Syndrome and fault address are read once, before anything else is done: an access that a device
+// aborts overwrites them.
 void handle_data_abort(Vcpu& vcpu, GuestFrame& frame, std::uint64_t esr) {
+  const std::uint64_t far = PENSTOCK_READ_SYSREG(far_el2);
   if (!is_missing_translation(esr)) {
-    return impossible(vcpu, "an access that is not allowed, virtual address",
-                      PENSTOCK_READ_SYSREG(far_el2));
+    return impossible(vcpu, frame, "an access that is not allowed, virtual address", far);
   }
-  const Gpa at = fault_address(PENSTOCK_READ_SYSREG(hpfar_el2), PENSTOCK_READ_SYSREG(far_el2));
-  const std::uint64_t elr = PENSTOCK_READ_SYSREG(elr_el2);
-  const std::uint64_t spsr = PENSTOCK_READ_SYSREG(spsr_el2);
+  const Gpa at = fault_address(PENSTOCK_READ_SYSREG(hpfar_el2), far);
   const auto access = decode_access(esr);
   if (!access) {
     if (vcpu.partition->domain().retry(at)) return;
-    return impossible(vcpu, "an access that cannot be emulated to address", at.value());
+    return impossible(vcpu, frame, "an access that cannot be emulated to address", at.value());
   }
   vm::Domain& domain = vcpu.partition->domain();
   vm::Exit reason = vm::Exit::kImpossible;
@@ -51,21 +46,25 @@ void handle_data_abort(Vcpu& vcpu, GuestFrame& frame, std::uint64_t esr) {
     const std::uint64_t value = frame.read(access->reg) & all_ones(access->size);
     if (!domain.write(vcpu.index, at, access->size, value, vcpu.list_registers, reason)) {
       if (domain.retry(at)) return;
-      return impossible(vcpu, "a write to an address where nothing is:", at.value());
+      return impossible(vcpu, frame, "a write to an address where nothing is:", at.value());
     }
   } else {
     const auto value = domain.read(vcpu.index, at, access->size, vcpu.list_registers, reason);
     if (!value) {
       if (domain.retry(at)) return;
-      return impossible(vcpu, "a read from an address where nothing is:", at.value());
+      return impossible(vcpu, frame, "a read from an address where nothing is:", at.value());
     }
     frame.write(access->reg, extend(*access, *value));
   }
   vcpu.exits.add(reason);
-  // Written back, not incremented: a device that aborted a forwarded access has overwritten both
-  // (panic.cpp).
-  PENSTOCK_WRITE_SYSREG(elr_el2, elr + 4);
-  PENSTOCK_WRITE_SYSREG(spsr_el2, spsr);
+  skip_instruction(frame);
+}
+
+void handle_instruction_abort(Vcpu& vcpu, const GuestFrame& frame, std::uint64_t esr) {
+  const std::uint64_t far = PENSTOCK_READ_SYSREG(far_el2);
+  const Gpa at = fault_address(PENSTOCK_READ_SYSREG(hpfar_el2), far);
+  if (is_missing_translation(esr) && vcpu.partition->domain().retry(at)) return;
+  impossible(vcpu, frame, "an instruction fetched from outside RAM, virtual address", far);
 }
 
 void handle_firmware_call(Vcpu& vcpu, GuestFrame& frame) {
@@ -98,21 +97,21 @@ void handle_system_register(Vcpu& vcpu, GuestFrame& frame, std::uint64_t esr) {
   if (name == encode(3, 0, 12, 11, 5) && !access.read) {  // ICC_SGI1R_EL1
     vcpu.exits.add(vm::Exit::kSgi);
     vcpu.partition->domain().gic().send_sgi(vcpu.index, frame.read(access.reg));
-    return skip_instruction();
+    return skip_instruction(frame);
   }
   if (access.op0 == 3 && access.op1 == 0 && access.crn == 0 && access.read) {
     vcpu.exits.add(vm::Exit::kIdRegister);
     frame.write(access.reg, guest_id_register(access.crm, access.op2));
-    return skip_instruction();
+    return skip_instruction(frame);
   }
   vcpu.exits.add(vm::Exit::kSystemRegister);
   const bool group0_sgi = name == encode(3, 0, 12, 11, 6) || name == encode(3, 0, 12, 11, 7);
   if (name == encode(3, 0, 1, 0, 1) ||
       group0_sgi) {  // ACTLR_EL1; ICC_ASGI1R, ICC_SGI0R: no other group exists
     if (access.read) frame.write(access.reg, 0);
-    return skip_instruction();
+    return skip_instruction(frame);
   }
-  inject_undefined();
+  inject_undefined(frame);
 }
 
 // The three that follow are part of every trap, and therefore not calls.
@@ -209,27 +208,20 @@ extern "C" void handle_guest_sync(GuestFrame* frame) {
     case ExceptionClass::kSystemRegister: handle_system_register(vcpu, *frame, esr); break;
     case ExceptionClass::kHvc64: handle_firmware_call(vcpu, *frame); break;
     case ExceptionClass::kSmc64:
-      skip_instruction();  // a trapped SMC returns to itself (DDI 0487 D1.3.2)
+      skip_instruction(*frame);  // a trapped SMC returns to itself (DDI 0487 D1.3.2)
       handle_firmware_call(vcpu, *frame);
       break;
-    case ExceptionClass::kInstructionAbort:
-      if (!is_missing_translation(esr) ||
-          !vcpu.partition->domain().retry(
-              fault_address(PENSTOCK_READ_SYSREG(hpfar_el2), PENSTOCK_READ_SYSREG(far_el2)))) {
-        impossible(vcpu, "an instruction fetched from outside RAM, virtual address",
-                   PENSTOCK_READ_SYSREG(far_el2));
-      }
-      break;
-    default: inject_undefined(); break;
+    case ExceptionClass::kInstructionAbort: handle_instruction_abort(vcpu, *frame, esr); break;
+    default: inject_undefined(*frame); break;
   }
   before_return(vcpu);
 }
 
-extern "C" void handle_guest_unexpected(GuestFrame* /*frame*/, std::uint64_t kind) {
+extern "C" void handle_guest_unexpected(GuestFrame* frame, std::uint64_t kind) {
   // An SError taken from the guest is one that its device or memory access caused: it stays with
   // its owner.
   Vcpu& vcpu = *own_cpu().vcpu;
-  impossible(vcpu, kind == 2 ? "an SError, syndrome" : "an FIQ that nobody sent, syndrome",
+  impossible(vcpu, *frame, kind == 2 ? "an SError, syndrome" : "an FIQ that nobody sent, syndrome",
              PENSTOCK_READ_SYSREG(esr_el2));
   before_return(vcpu);
 }

@@ -1,10 +1,24 @@
 // Exception vectors of EL2 (DDI 0487 D1.3).
 //
-// The hypervisor runs with everything masked and is never preempted, so ELR_EL2 and SPSR_EL2 stay in their registers
-// while a trap is handled. A frame on the CPU's own stack holds x0..x30 at 8 * n (struct GuestFrame, context.hpp).
-// An interrupt from the guest saves only what the procedure-call standard lets C++ change.
+// A frame on the CPU's own stack holds x0..x30 at 8 * n, then ELR_EL2 and SPSR_EL2 (struct GuestFrame, context.hpp).
+// Every entry saves these two and every return loads them from its own frame: the hypervisor is never preempted, but a
+// device can abort an access that it makes at any time, and that exception overwrites both registers (panic.cpp).
+// An interrupt from the guest saves, of the others, only what the procedure-call standard lets C++ change.
 
-#define FRAME_SIZE 256
+#define FRAME_SIZE 272
+#define FRAME_ELR 248                  // SPSR_EL2 beside it
+
+  .macro save_return_state             // x0 and x1 are saved
+  mrs   x0, elr_el2
+  mrs   x1, spsr_el2
+  stp   x0, x1, [sp, #FRAME_ELR]
+  .endm
+
+  .macro load_return_state             // x0 and x1 are loaded afterwards
+  ldp   x0, x1, [sp, #FRAME_ELR]
+  msr   elr_el2, x0
+  msr   spsr_el2, x1
+  .endm
 
   .macro slot target
   .balign 128
@@ -46,7 +60,9 @@ exception_vectors:
   stp   x14, x15, [sp, #112]
   stp   x16, x17, [sp, #128]
   stp   x18, x30, [sp, #144]
+  save_return_state
   bl    handle_guest_irq
+  load_return_state
   ldp   x0, x1, [sp, #0]
   ldp   x2, x3, [sp, #16]
   ldp   x4, x5, [sp, #32]
@@ -87,6 +103,7 @@ exception_vectors:
   stp   x26, x27, [sp, #208]
   stp   x28, x29, [sp, #224]
   str   x30, [sp, #240]
+  save_return_state
   .endm
 
 guest_sync:
@@ -95,6 +112,7 @@ guest_aarch32:
   mov   x0, sp
   bl    handle_guest_sync
 restore_and_return:
+  load_return_state
   ldp   x2, x3, [sp, #16]
   ldp   x4, x5, [sp, #32]
   ldp   x6, x7, [sp, #48]
@@ -149,16 +167,22 @@ own_exception_common:
   stp   x26, x27, [sp, #208]
   stp   x28, x29, [sp, #224]
   str   x30, [sp, #240]
+  mrs   x2, elr_el2
+  mrs   x3, spsr_el2
+  stp   x2, x3, [sp, #FRAME_ELR]
   mov   x1, sp
   bl    handle_own_exception           // panic.cpp; returns only when a device refused an access of ours
   b     restore_and_return
 
 // [[noreturn]] void enter_guest(const GuestFrame* registers, void* stack_top)
-// ELR_EL2 and SPSR_EL2 are set; the stack starts afresh so that the frames of a start do not pile up.
+// The stack starts afresh so that the frames of a start do not pile up.
   .global enter_guest
 enter_guest:
   mov   sp, x1
   mov   x30, x0
+  ldp   x0, x1, [x30, #FRAME_ELR]
+  msr   elr_el2, x0
+  msr   spsr_el2, x1
   ldp   x0, x1, [x30, #0]
   ldp   x2, x3, [x30, #16]
   ldp   x4, x5, [x30, #32]

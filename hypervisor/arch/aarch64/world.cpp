@@ -39,7 +39,6 @@ constexpr std::uint64_t kVtcr = 1ULL << 31   // RES1
                               | 1ULL << 6    // SL0: start at level 1
                               | 24;          // T0SZ: 40-bit IPA
 constexpr std::uint64_t kSctlrEl1Reset = 0x30d0'0800;  // MMU and caches off, RES1 bits
-constexpr std::uint64_t kSpsrEl1hMasked = 0x3c5;
 // clang-format on
 
 std::uint64_t vttbr(Hpa root, Vmid vmid) {
@@ -84,7 +83,7 @@ void quiet_timers() {
   context_sync();
 }
 
-void prepare_world(const WorldConfig& world, Gpa entry) {
+void prepare_world(const WorldConfig& world) {
   reset_el1();
   quiet_timers();
   PENSTOCK_WRITE_SYSREG(cntvoff_el2, 0);
@@ -101,8 +100,6 @@ void prepare_world(const WorldConfig& world, Gpa entry) {
   reset_virtual_interface();
   context_sync();
   asm volatile("tlbi vmalls12e1is\n\tdsb ish\n\tic iallu\n\tdsb ish\n\tisb" ::: "memory");
-  PENSTOCK_WRITE_SYSREG(elr_el2, entry.value());
-  PENSTOCK_WRITE_SYSREG(spsr_el2, kSpsrEl1hMasked);
 }
 
 bool cpu_is_suitable() {
@@ -114,19 +111,17 @@ bool cpu_is_suitable() {
   return addresses && granule && gic;
 }
 
-void inject_undefined() {
-  const std::uint64_t spsr = PENSTOCK_READ_SYSREG(spsr_el2);
-  const std::uint64_t elr = PENSTOCK_READ_SYSREG(elr_el2);
+void inject_undefined(GuestFrame& frame) {
   constexpr std::uint64_t kUnknownReason32Bit = 1ULL << 25;  // EC 0, IL
   PENSTOCK_WRITE_SYSREG(esr_el1, kUnknownReason32Bit);
-  PENSTOCK_WRITE_SYSREG(spsr_el1, spsr);
-  PENSTOCK_WRITE_SYSREG(elr_el1, elr);
-  std::uint64_t offset = 0x000;              // EL1 with SP_EL0
-  if ((spsr & 0x1f) == 0x5) offset = 0x200;  // EL1 with SP_EL1
-  if ((spsr & 0x1f) == 0x0) offset = 0x400;  // EL0, 64-bit
-  if ((spsr & 0x10) != 0) offset = 0x600;    // EL0, 32-bit
-  PENSTOCK_WRITE_SYSREG(elr_el2, PENSTOCK_READ_SYSREG(vbar_el1) + offset);
-  PENSTOCK_WRITE_SYSREG(spsr_el2, kSpsrEl1hMasked);
+  PENSTOCK_WRITE_SYSREG(spsr_el1, frame.spsr);
+  PENSTOCK_WRITE_SYSREG(elr_el1, frame.elr);
+  std::uint64_t offset = 0x000;                    // EL1 with SP_EL0
+  if ((frame.spsr & 0x1f) == 0x5) offset = 0x200;  // EL1 with SP_EL1
+  if ((frame.spsr & 0x1f) == 0x0) offset = 0x400;  // EL0, 64-bit
+  if ((frame.spsr & 0x10) != 0) offset = 0x600;    // EL0, 32-bit
+  frame.elr = PENSTOCK_READ_SYSREG(vbar_el1) + offset;
+  frame.spsr = kSpsrEl1hMasked;
 }
 
 void invalidate_stage2(Hpa root, Vmid vmid, Gpa start, std::uint64_t size) {

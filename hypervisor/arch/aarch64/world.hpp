@@ -5,6 +5,7 @@
 
 #include "core/base/address.hpp"
 #include "core/base/ids.hpp"
+#include "hypervisor/arch/aarch64/context.hpp"
 
 namespace penstock::arch {
 
@@ -14,9 +15,12 @@ struct WorldConfig {
   std::uint64_t virtual_affinity = 0;
 };
 
+/// SPSR_EL2 of a guest that starts, and of one that takes an exception: EL1 with SP_EL1, DAIF set.
+inline constexpr std::uint64_t kSpsrEl1hMasked = 0x3c5;
+
 /// Puts EL1 of this CPU into its architectural reset state and sets the traps and stage 2 of a
-/// domain. The caller enters with enter_guest() after setting ELR_EL2 to the first instruction.
-void prepare_world(const WorldConfig& world, Gpa entry);
+/// domain. The caller enters with enter_guest().
+void prepare_world(const WorldConfig& world);
 
 /// Stops the guest's timers, so that no interrupt of a world that is gone arrives.
 void quiet_timers();
@@ -27,7 +31,7 @@ void quiet_timers();
 
 /// Makes the guest take an Undefined Instruction exception at the instruction that trapped (DDI
 /// 0487 D1.3.5).
-void inject_undefined();
+void inject_undefined(GuestFrame& frame);
 
 /// Invalidates this VMID's translations of [start, start + size) on every CPU. VMID is the one
 /// loaded in VTTBR_EL2 of the caller; called for another domain, VTTBR_EL2 is switched for the
