@@ -7,7 +7,6 @@ namespace {
 
 using namespace hw::pl011;
 
-constexpr unsigned kTransmitTries = 1'000'000;
 constexpr std::uint32_t kEightBits = 3 << 5;
 
 }  // namespace
@@ -18,15 +17,11 @@ void Pl011::start() {
   registers_.write32(kCr, kCrEnable | kCrTx | kCrRx);
 }
 
+bool Pl011::can_send() {
+  return (registers_.read32(kFr) & kFrTxFull) == 0;
+}
+
 void Pl011::send(char c) {
-  unsigned tries = stuck_ ? 1 : kTransmitTries;
-  while ((registers_.read32(kFr) & kFrTxFull) != 0) {
-    if (--tries == 0) {
-      stuck_ = true;
-      return;
-    }
-  }
-  stuck_ = false;
   registers_.write32(kDr, static_cast<std::uint8_t>(c));
 }
 

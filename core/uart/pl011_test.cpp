@@ -99,22 +99,37 @@ TEST(Pl011, CharacterArrivingBetweenAnyTwoAccessesIsReadOrInterrupts) {
   }
 }
 
-TEST(Pl011, StuckTransmitterCostsOneReadACharacterUntilItDrains) {
+TEST(Pl011, TransmitterThatIsFullHasNoRoomAndIsLookedAtOnce) {
   FakeUart registers;
   Pl011 uart(registers);
   uart.start();
   registers.transmitter_full = true;
-  uart.send('x');
+  const unsigned before = registers.reads;
+  EXPECT_FALSE(uart.can_send());
+  EXPECT_EQ(registers.reads, before + 1);
+  registers.transmitter_full = false;
+  EXPECT_TRUE(uart.can_send());
+  uart.send('z');
+  EXPECT_EQ(registers.sent, "z");
+}
+
+TEST(WaitingSender, StuckTransmitterCostsOneLookACharacterUntilItDrains) {
+  FakeUart registers;
+  Pl011 uart(registers);
+  uart.start();
+  WaitingSender sender;
+  registers.transmitter_full = true;
+  sender.send(uart, 'x');
   const unsigned long_wait = registers.reads;
-  uart.send('y');
+  sender.send(uart, 'y');
   EXPECT_EQ(registers.reads, long_wait + 1);
   registers.transmitter_full = false;
-  uart.send('z');
+  sender.send(uart, 'z');
   EXPECT_EQ(registers.sent, "z");
   unsigned polls = 0;
   registers.transmitter_full = true;
   registers.before = [&] { registers.transmitter_full = ++polls < 1000; };
-  uart.send('w');
+  sender.send(uart, 'w');
   EXPECT_EQ(registers.sent, "zw") << "drained again: waited for again";
 }
 

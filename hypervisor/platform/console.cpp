@@ -17,7 +17,7 @@ void Console::name_source(unsigned source, std::string_view name) {
 }
 
 void Console::emit(char c) {
-  if (attached_) uart_.send(c);
+  if (attached_) sender_.send(uart_, c);
 }
 
 void Console::emit(std::string_view text) {

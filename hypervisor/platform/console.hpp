@@ -69,6 +69,7 @@ class Console final : public port::Log {
   SpinLock lock_;
   ports::HwMmio registers_;
   uart::Pl011 uart_{registers_};
+  uart::WaitingSender sender_;
   bool attached_ = false;
   std::array<Source, kSources> sources_ GUARDED_BY(lock_){};
   Source* open_ GUARDED_BY(lock_) = nullptr;  // whose unfinished line the cursor stands in
