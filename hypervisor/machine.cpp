@@ -38,7 +38,7 @@ void console_input(Machine& machine) {
   }
 }
 
-/// EL2's own timer, armed while a domain has an unfinished line (console.hpp).
+/// EL2's own timer, armed while something on the console is unsent (platform/console.hpp).
 void stop_hypervisor_timer() {
   PENSTOCK_WRITE_SYSREG(cnthp_ctl_el2, 0);
 }
@@ -82,7 +82,11 @@ void Machine::board_interrupt(arch::Cpu& cpu, std::uint32_t intid) {
   if (intid == kHypervisorTimerIntId) {
     stop_hypervisor_timer();
     if (cpu.vcpu != nullptr) {
-      (void)console.flush_partial(cpu.vcpu->partition->source());
+      Partition& partition = *cpu.vcpu->partition;
+      console.look_again(partition.source());
+      partition.domain().look_for_console_room();
+    } else {
+      console.look_again(0);
     }
   }
 }
@@ -104,6 +108,7 @@ void Machine::stop(std::string_view why) {
   console.line(port::Severity::kError, why);
   report_audit();
   console.event("end", "{\"ok\":false}");
+  console.send_all();
   psci.system_off();
   for (;;) arch::wait_for_interrupt();
 }
@@ -113,6 +118,7 @@ void Machine::domain_ended() {
   report_memory();
   report_audit();
   console.event("end", "{}");
+  console.send_all();
   psci.system_off();
   console.line(port::Severity::kWarning,
                "every domain is off; firmware cannot switch the board off");

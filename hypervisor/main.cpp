@@ -63,7 +63,7 @@ void start_machine(Machine& m, Hpa image, Hpa tree) {
   m.options = manifest::boot_options(m.board.bootargs);
   if (m.board.uart) {
     arch::add_device_to_boot_map(m.board.uart->registers.base);
-    m.console.attach(m.board.uart->registers.base.value());
+    m.console.attach(m.board.uart->registers.base.value(), m.clock);
   }
   m.console.name_source(0, "penstock");
   m.psci = platform::Psci(m.board.psci == manifest::Conduit::kSmc   ? platform::PsciConduit::kSmc
@@ -196,8 +196,9 @@ extern "C" [[noreturn]] void penstock_boot(std::uint64_t image, std::uint64_t tr
   create_domains(m);
   start_other_cpus(m, self);
   enable_board_interrupts(m);
-  start_domains(m);
   m.report_memory();
+  m.console.boot_is_over();
+  start_domains(m);
   m.idle(self);
 }
 

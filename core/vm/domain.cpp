@@ -235,6 +235,12 @@ void Domain::type(char c) {
   update_uart_line();
 }
 
+void Domain::look_for_console_room() {
+  const LockGuard guard(uart_lock_);
+  uart_.look_for_room();
+  update_uart_line();
+}
+
 void Domain::feed_uart() {
   std::array<char, 1> next{};
   while (typed_.read(fed_, next) == 1 && uart_.push_input(next[0])) ++fed_;

@@ -101,6 +101,8 @@ class Domain {
   /// A character that a person or the control domain typed for this domain. What the guest is slow
   /// to read waits; of more than that the oldest is lost.
   void type(char c);
+  /// The console's wire may have taken something meanwhile: a guest that waits for it goes on.
+  void look_for_console_room();
   /// Presses the guest's power button, which is released when the guest has seen it. What the
   /// guest makes of it is its own affair. From any CPU, while the domain runs or is paused: stop()
   /// forgets a press, a later one would meet the next start.

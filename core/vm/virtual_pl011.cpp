@@ -21,7 +21,14 @@ void VirtualPl011::reset() {
 
 std::uint32_t VirtualPl011::flags() const {
   const std::size_t depth = (line_control_ & kLcrFifos) != 0 ? kFifo : 1;
-  return kFrTxEmpty | (count_ == 0 ? kFrRxEmpty : 0) | (count_ >= depth ? kFrRxFull : 0);
+  return (transmitter_full_ ? kFrTxFull : kFrTxEmpty) | (count_ == 0 ? kFrRxEmpty : 0) |
+         (count_ >= depth ? kFrRxFull : 0);
+}
+
+void VirtualPl011::look_for_room() {
+  if (!transmitter_full_ || !sink_->has_room()) return;
+  transmitter_full_ = false;
+  raw_ |= kIntTx;
 }
 
 void VirtualPl011::update_receive() {
@@ -56,7 +63,7 @@ std::uint64_t VirtualPl011::read(std::uint64_t offset, unsigned size) {
   }
   switch (offset) {
     case kDr: return narrow(read_data(), size);
-    case kFr: return narrow(flags(), size);
+    case kFr: look_for_room(); return narrow(flags(), size);
     case kIlpr: return narrow(low_power_, size);
     case kIbrd: return narrow(integer_baud_, size);
     case kFbrd: return narrow(fraction_baud_, size);
@@ -78,8 +85,8 @@ void VirtualPl011::write(std::uint64_t offset, unsigned size, std::uint64_t valu
     case kDr:
       // A guest that never enables the transmitter is still heard: firmware and early consoles rely
       // on a UART that is on.
-      sink_->put(static_cast<char>(v));
-      raw_ |= kIntTx;
+      transmitter_full_ = !sink_->put(static_cast<char>(v));
+      raw_ = transmitter_full_ ? raw_ & ~kIntTx : raw_ | kIntTx;
       return;
     case kIlpr: low_power_ = v & 0xff; return;
     case kIbrd: integer_baud_ = v & 0xffff; return;

@@ -1,6 +1,7 @@
 // The UART a guest sees: an Arm PL011 r1p5 (DDI 0183) as Linux's amba-pl011 and earlycon, U-Boot
-// and EDK2 drive it. Transmission is instant; reception has the real 32-byte FIFO. Registers that
-// only matter to a wire are kept and read back. No lock inside: the caller's covers it.
+// and EDK2 drive it. Transmission is instant as long as the sink has room, then the transmit FIFO
+// is full until it has; reception has the real 32-byte FIFO. Registers that only matter to a wire
+// are kept and read back. No lock inside: the caller's covers it.
 #pragma once
 
 #include <array>
@@ -12,7 +13,9 @@ namespace penstock::vm {
 /// Where transmitted characters go.
 class ConsoleSink {
  public:
-  virtual void put(char c) = 0;
+  /// Takes it in any case; false: the writer should wait until has_room(), or something is lost.
+  virtual bool put(char c) = 0;
+  [[nodiscard]] virtual bool has_room() = 0;
 
  protected:
   ~ConsoleSink() = default;
@@ -29,6 +32,8 @@ class VirtualPl011 {
   void write(std::uint64_t offset, unsigned size, std::uint64_t value);
   /// A character for the guest; false when its FIFO is full or the receiver is off.
   bool push_input(char c);
+  /// The sink may have room again: a driver that waits for that is told.
+  void look_for_room();
   /// The combined interrupt UARTINTR. Ask again after every call.
   [[nodiscard]] bool irq_level() const { return (raw_ & mask_) != 0; }
   /// As after power-on; the sink stays.
@@ -41,6 +46,7 @@ class VirtualPl011 {
   void update_receive();
 
   ConsoleSink* sink_ = nullptr;
+  bool transmitter_full_ = false;  // the sink had no room
   std::array<std::uint8_t, kFifo> fifo_{};
   std::size_t first_ = 0;
   std::size_t count_ = 0;

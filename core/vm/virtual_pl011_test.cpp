@@ -8,8 +8,13 @@ namespace penstock::vm {
 namespace {
 
 struct Sink final : ConsoleSink {
-  void put(char c) override { text += c; }
+  bool put(char c) override {
+    text += c;
+    return text.size() < room;
+  }
+  bool has_room() override { return text.size() < room; }
   std::string text;
+  std::size_t room = 1000;
 };
 
 struct Pl011 : testing::Test {
@@ -38,6 +43,32 @@ TEST_F(Pl011, TransmitsAndRaisesMaskableInterrupt) {
   EXPECT_TRUE(uart.irq_level());
   uart.write(0x44, 4, 1 << 5);
   EXPECT_FALSE(uart.irq_level());
+}
+
+TEST_F(Pl011, TransmitterIsFullAndSilentWhileTheSinkHasNoRoom) {
+  sink.room = 3;
+  uart.write(0x38, 4, 1 << 5);
+  uart.write(0x00, 4, 'a');
+  uart.write(0x00, 4, 'b');
+  EXPECT_EQ(uart.read(0x18, 4) & 0xa0, 0x80u);  // empty
+  EXPECT_TRUE(uart.irq_level());
+  uart.write(0x00, 4, 'c');
+  EXPECT_EQ(uart.read(0x18, 4) & 0xa0, 0x20u);  // full
+  EXPECT_FALSE(uart.irq_level());
+  uart.look_for_room();
+  EXPECT_FALSE(uart.irq_level());
+  sink.room = 4;
+  uart.look_for_room();
+  EXPECT_TRUE(uart.irq_level());
+  EXPECT_EQ(uart.read(0x18, 4) & 0xa0, 0x80u);
+}
+
+TEST_F(Pl011, DriverThatPollsFindsRoomAsSoonAsThereIs) {
+  sink.room = 1;
+  uart.write(0x00, 4, 'a');
+  EXPECT_EQ(uart.read(0x18, 4) & 0x20, 0x20u);
+  sink.room = 2;
+  EXPECT_EQ(uart.read(0x18, 4) & 0x20, 0u);
 }
 
 TEST_F(Pl011, FifoIsThirtyTwoDeepAndKeepsOrder) {
