@@ -68,16 +68,6 @@ void say_no_memory(Machine& m, const manifest::DomainConfig& config, TextWriter&
   why.dec(config.memory_bytes / kMiB).text(" in one piece");
 }
 
-void scrub(Machine& m, const RamPart& part) {
-  if (part.size != 0) m.memory.scrub(part.base, part.size);
-}
-
-void give_ram_back(Machine& m, const RamPart& part) {
-  if (part.size == 0) return;
-  if (m.free_ram.give_back({part.base, part.size})) return;
-  m.console.line(port::Severity::kError, "memory of a domain that ended is lost");
-}
-
 /// True when another function of the domain has the same device number: function 0 then has to say
 /// so in its header.
 bool shares_slot(const manifest::DomainConfig& domain, const manifest::DeviceConfig& config) {
@@ -323,12 +313,23 @@ void drain(Machine& m, DomainObjects& o, DomainId id) {
   if (o.quota.value() != 0) m.pool.give_back(o.quota, kQuotaBytes);
   give_ram_back(m, o.ram);
   give_ram_back(m, o.window);
-  scrub(m, o.bundle_home);
-  give_ram_back(m, o.bundle_home);
+  retire_ram(m, o.bundle_home);
   unmake(m, &o);
 }
 
+void say_lost(Machine& m) {
+  m.console.line(port::Severity::kError, "memory of a domain that ended is lost");
+}
+
 }  // namespace
+
+void give_ram_back(Machine& m, const RamPart& part) {
+  if (part.size != 0 && !m.free_ram.give_back({part.base, part.size})) say_lost(m);
+}
+
+void retire_ram(Machine& m, const RamPart& part) {
+  if (!m.dirty_ram.add({part.base, part.size})) say_lost(m);
+}
 
 Status build_domain(Machine& m, DomainId id, const DomainPlan& plan, TextWriter& why) {
   const LockGuard still(m.virtual_functions.lock());  // none of its devices vanishes meanwhile

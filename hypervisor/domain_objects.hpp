@@ -62,6 +62,11 @@ struct DomainObjects {
   Partition partition;
 };
 
+/// Nobody reaches this memory any more, and it holds nothing of anybody's.
+void give_ram_back(Machine& m, const RamPart& part);
+/// Nobody reaches it any more; it is cleared before anybody has it (Toolstack::ready()).
+void retire_ram(Machine& m, const RamPart& part);
+
 /// What a domain is built from.
 struct DomainPlan {
   const manifest::Manifest& manifest;

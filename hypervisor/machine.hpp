@@ -13,6 +13,7 @@
 #include "core/manifest/board.hpp"
 #include "core/manifest/boot_options.hpp"
 #include "core/manifest/manifest.hpp"
+#include "core/mem/dirty_ram.hpp"
 #include "core/mem/page_pool.hpp"
 #include "core/mem/ram_map.hpp"
 #include "core/msi/gicv3.hpp"
@@ -70,6 +71,7 @@ struct Machine {
   std::span<const std::uint8_t> bundle;
 
   mem::RamMap free_ram;         // the boot's, then of the control domain's request under way
+  mem::DirtyRam dirty_ram;      // likewise: on its way there
   std::uint64_t ram_bytes = 0;  // that domains can have, all together
   Hpa pool_base;
   mem::PagePool pool;  // the hypervisor's own; each domain has a quota taken from it at boot

@@ -19,6 +19,7 @@ class Toolstack final : public control::Host {
   /// `self`: the domain that has the interface.
   Toolstack(Machine& machine, DomainId self) : machine_(machine), self_(self) {}
 
+  bool ready() override;
   void hello(control::Reply& reply) override;
   void list_domains(control::Reply& reply) override;
   void list_devices(control::Reply& reply) override;

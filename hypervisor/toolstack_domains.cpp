@@ -94,6 +94,14 @@ void Toolstack::reap() {
   }
 }
 
+bool Toolstack::ready() {
+  if (const auto slice = machine_.dirty_ram.take_slice()) {
+    machine_.memory.scrub(slice->base, slice->size);
+    give_ram_back(machine_, {slice->base, slice->size});
+  }
+  return machine_.dirty_ram.empty();
+}
+
 void Toolstack::list_domains(Reply& reply) {
   reap();
   control::ListResult head{0, sizeof(control::DomainRecord)};
@@ -115,11 +123,7 @@ bool Toolstack::has_upload(std::uint32_t handle, Reply& reply) const {
 }
 
 void Toolstack::drop_upload() {
-  if (upload_.handle != 0) {
-    // The next owner of this memory finds nothing of it.
-    machine_.memory.scrub(upload_.base, upload_.room);
-    (void)machine_.free_ram.give_back({upload_.base, upload_.room});
-  }
+  if (upload_.handle != 0) retire_ram(machine_, {upload_.base, upload_.room});
   upload_ = {};
 }
 

@@ -69,6 +69,9 @@ class Reply {
 /// or refuses. Arguments have been copied; their reserved fields are 0.
 class Host {
  public:
+  /// Asked before every request: does a slice of what earlier ones have left to do. false: there is
+  /// more of it, and the request waits for its domain's next stay here.
+  [[nodiscard]] virtual bool ready() = 0;
   virtual void hello(Reply& reply) = 0;
   virtual void list_domains(Reply& reply) = 0;
   virtual void list_devices(Reply& reply) = 0;

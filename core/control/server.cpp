@@ -71,8 +71,10 @@ std::uint8_t* Server::at(std::uint64_t offset, std::uint64_t bytes) {
 void Server::run() {
   if (!engine_.try_lock()) return;  // another CPU of the domain is at it and looks again
   // Bounded: a guest that rings on from another CPU gets one more answer for each return to here.
-  const std::uint32_t sequence = rung_.exchange(0, std::memory_order_acq_rel);
-  if (sequence != 0) answer(sequence);
+  if (has_work() && host_.ready()) {
+    const std::uint32_t sequence = rung_.exchange(0, std::memory_order_acq_rel);
+    if (sequence != 0) answer(sequence);
+  }
   engine_.unlock();
 }
 

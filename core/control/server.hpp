@@ -28,7 +28,8 @@ class Server {
 
   /// A doorbell was rung and not answered: run() on a CPU of the domain, soon.
   [[nodiscard]] bool has_work() const { return rung_.load(std::memory_order_acquire) != 0; }
-  /// Does the request that the newest doorbell names. May take as long as the operation does.
+  /// Does the request that the newest doorbell names, or a slice of what has to come before. May
+  /// take as long as the operation does.
   void run() EXCLUDES(engine_);
   /// The domain's CPUs are off.
   void reset();

@@ -40,6 +40,20 @@ struct Mailbox {
     server.run();
     EXPECT_FALSE(server.has_work());
   }
+  /// The same request as ask()'s, but the host is not ready for it so many times.
+  unsigned stays_until_answered(Opcode opcode, unsigned slices) {
+    host.slices = slices;
+    write(kRequestOffset, RequestHeader{sequence + 1, opcode, sizeof(RequestHeader), 0});
+    server.write(kDoorbell, 4, ++sequence);
+    unsigned stays = 0;
+    while (server.has_work() && stays < 2 * slices + 2) {
+      EXPECT_NE(server.read(kFinished, 4), sequence);
+      server.run();
+      ++stays;
+    }
+    EXPECT_EQ(server.read(kFinished, 4), sequence);
+    return stays;
+  }
   ResponseHeader ask_header(RequestHeader header, std::span<const std::uint8_t> arguments = {}) {
     write(kRequestOffset, header);
     write(kRequestOffset + sizeof(header), arguments);
@@ -67,6 +81,14 @@ struct Mailbox {
     return out;
   }
 };
+
+// Covers: H60
+TEST(ControlServer, RequestWaitsWhileTheHostHasSlicesOfWorkLeft) {
+  Mailbox box;
+  EXPECT_EQ(box.stays_until_answered(Opcode::kHello, 0), 1U);
+  EXPECT_EQ(box.stays_until_answered(Opcode::kHello, 5), 5U);
+  EXPECT_EQ(box.host.asked, (std::vector<std::string>{"hello", "hello"}));
+}
 
 TEST(ControlServer, RegistersIdentifyTheInterfaceAndIgnoreTheRest) {
   Mailbox box;
