@@ -136,7 +136,7 @@ struct Machine {
   // audit.cpp: compares the hardware's state with the configuration and tells the result. This CPU
   // holds no lock; guests may run; waits where a device is being reset.
   void report_audit();
-  void audit(TextWriter& json) EXCLUDES(life);
+  void audit(TextWriter& json);
 };
 
 /// The one machine. Valid from the first line of penstock_boot() on.

@@ -72,9 +72,9 @@ void VirtualFunctions::switch_off(Physical& physical) {
   physical.pf.stop(machine_->clock.now_ns());
 }
 
-/// Whoever has it loses it, by surprise; then there is no such device.
+/// Whoever has it loses it, by surprise; then there is no such device. Who is in `partitions` stays
+/// there, because domains come and go under lock_.
 void VirtualFunctions::dismiss(assign::Device& vf) {
-  const LockGuard guard(machine_->life);
   const unsigned owner = vf.domain.load();
   if (owner < machine_->partitions.size() && machine_->partitions[owner] != nullptr) {
     (void)machine_->partitions[owner]->domain().devices().detach(vf, true);

@@ -12,8 +12,8 @@ namespace penstock {
 
 struct Machine;
 
-/// Lock: lock_ around switching, one PF at a time; under it `life` and the locks of the domains
-/// that have VFs. Taken without any other.
+/// Lock: lock_ around switching, one PF at a time; under it the locks of the domains that have VFs.
+/// Taken without any other.
 class VirtualFunctions final : public assign::SriovHost {
  public:
   /// Sets aside a device, absent for now, for each virtual function that there can be. Boot, after
