@@ -38,6 +38,7 @@ void create_domains(Machine& m) {
       Text<240> text;
       manifest::describe(problem, m.manifest, text);
       m.console.line(port::Severity::kError, text.view());
+      m.report_not_run(config.name_view(), "left-out", text.view());
       continue;
     }
     Text<160> why;
@@ -45,6 +46,7 @@ void create_domains(Machine& m) {
       Text<240> text;
       text.text("domain ").text(config.name_view()).text(" is left out: ").text(why.view());
       m.console.line(port::Severity::kError, text.view());
+      m.report_not_run(config.name_view(), "left-out", why.view());
       continue;
     }
     any = true;

@@ -131,6 +131,8 @@ struct Machine {
   // a guest causes them
   void report_memory();
   void report_domain(Partition& partition, std::string_view state);
+  /// A domain of the configuration does not run: "left-out" at boot, or "not-started".
+  void report_not_run(std::string_view domain, std::string_view state, std::string_view reason);
   void report_faults();
   void report_stray(HostLpi lpi, const assign::Route& route);
   // audit.cpp: compares the hardware's state with the configuration and tells the result. This CPU

@@ -171,7 +171,8 @@ void Partition::load_and_run(Vcpu& vcpu) {
     Text<200> line;
     line.text(name()).text(": not started: ").text(describe(loaded.error().code));
     machine_->console.line(port::Severity::kError, line.view());
-    return go_off("off");
+    machine_->report_not_run(name(), "not-started", describe(loaded.error().code));
+    return go_off("not-started");
   }
   vcpu.entry = domain_->entry().value();
   vcpu.context = vm::kGuestRam.value();  // x0: the device tree lies at the start of RAM

@@ -147,6 +147,18 @@ void Machine::report_memory() {
   console.event("memory", json.view());
 }
 
+void Machine::report_not_run(std::string_view domain, std::string_view state,
+                             std::string_view reason) {
+  Text<400> json;
+  json.text("{\"name\":\"").text(domain).text("\",\"state\":\"").text(state);
+  json.text("\",\"reason\":\"");
+  for (const char c : reason) {
+    if (c == '"' || c == '\\') json.ch('\\');
+    json.ch(c);
+  }
+  console.event("domain", json.text("\"}").view());
+}
+
 void Machine::report_domain(Partition& partition, std::string_view state) {
   Text<200> head;
   head.text("{\"name\":\"").text(partition.name()).text("\",\"state\":\"").text(state);

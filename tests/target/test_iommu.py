@@ -1,6 +1,8 @@
 """Guests with an SMMU of their own: the stock driver, verified I/O, devices kept apart by the
 guest's own stage 1 and kept in by ours, and lives that end and begin again."""
 
+import json
+
 import pytest
 
 import disk
@@ -160,6 +162,21 @@ def test_boot_option_refuses_it(folder):
         board.wait_for("plain", r"RESULT boot", BOOT_SECONDS, "the other domain to run")
         board.wait_end(120)
     assert not board.console.of("wants")
+
+
+def test_run_with_a_domain_that_is_left_out_fails_with_its_reason(folder):
+    domain = scenario.guest("wants", "boot", "6.12", [0], iommu="smmuv3", devices=[Device(NVME)])
+    plain = scenario.guest("plain", "boot", "6.12", [1])
+    config = scenario.write_configuration(folder / "config.toml",
+                                          scenario.configuration([domain, plain]))
+    with Board.penstock_run(config, folder, ["--boot-option", "viommu=off"]) as board:
+        board.wait_for("plain", r"RESULT boot", BOOT_SECONDS, "the other domain to run")
+        assert board.wait_end(120) == 1
+    report = json.loads((folder / "report.json").read_text())
+    assert not report["ok"]
+    assert report["why"].startswith("domain wants is left out: no iommu for its guest: ")
+    states = {each["name"]: each["state"] for each in report["domains"]}
+    assert states == {"wants": "left-out", "plain": "off"}
 
 
 # Covers: S2.1

@@ -76,6 +76,17 @@ void RunReport::take_audit(const nlohmann::json& body) {
   violation_ = first.is_string() ? first.get<std::string>() : to_text(first);
 }
 
+std::optional<std::string> RunReport::not_run() const {
+  for (const nlohmann::json& d : domains_) {
+    const std::string state = text_of(d, "state");
+    if (state != "left-out" && state != "not-started") continue;
+    return "domain " + text_of(d, "name") +
+           (state == "left-out" ? " is left out: " : " could not be started: ") +
+           text_of(d, "reason");
+  }
+  return {};
+}
+
 nlohmann::json* RunReport::domain(const std::string& name) {
   for (nlohmann::json& d : domains_) {
     if (text_of(d, "name") == name) return &d;

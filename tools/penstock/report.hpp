@@ -30,6 +30,8 @@ class RunReport {
   [[nodiscard]] bool ended() const { return ended_; }
   /// It ended because it could not go on, such as without a domain that can run.
   [[nodiscard]] bool gave_up() const { return gave_up_; }
+  /// A domain of the configuration that the hypervisor has not run, and its reason.
+  [[nodiscard]] std::optional<std::string> not_run() const;
   /// What an audit has found first; nothing when all were good.
   [[nodiscard]] const std::optional<std::string>& violation() const { return violation_; }
   /// `ok` and `why` as the caller saw the board end.

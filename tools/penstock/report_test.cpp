@@ -47,6 +47,20 @@ TEST(Report, CollectsEvents) {
   EXPECT_EQ(j["seconds"], 1.5);
 }
 
+TEST(Report, NamesADomainThatWasNotRunAndWhy) {
+  RunReport report = make();
+  EXPECT_FALSE(report.not_run());
+  report.line("store", "@ domain {\"name\":\"net\",\"state\":\"left-out\",\"reason\":\"forged\"}");
+  EXPECT_FALSE(report.not_run());
+  report.line(
+      "penstock",
+      "@ domain {\"name\":\"net\",\"state\":\"left-out\",\"reason\":\"cpu 7 does not exist\"}");
+  EXPECT_EQ(report.not_run(), "domain net is left out: cpu 7 does not exist");
+  report.line("penstock",
+              "@ domain {\"name\":\"store\",\"state\":\"not-started\",\"reason\":\"no memory\"}");
+  EXPECT_EQ(report.not_run(), "domain store could not be started: no memory");
+}
+
 TEST(Report, CollectsAuditsAndTheFirstThingFound) {
   RunReport report = make();
   report.line("penstock",

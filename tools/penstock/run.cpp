@@ -196,6 +196,7 @@ RunResult Runner::run() {
   if (report_.gave_up()) {
     return conclude(RunEnd::kFailed, "the hypervisor could not go on; its console says why");
   }
+  if (const auto missing = report_.not_run()) return conclude(RunEnd::kFailed, printable(*missing));
   return conclude(RunEnd::kOrderly, "every domain is off");
 }
 
