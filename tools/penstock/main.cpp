@@ -3,14 +3,17 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "core/manifest/boot_options.hpp"
 #include "tools/penstock/bundle.hpp"
 #include "tools/penstock/check.hpp"
+#include "tools/penstock/files.hpp"
 #include "tools/penstock/qemu.hpp"
 #include "tools/penstock/report.hpp"
 #include "tools/penstock/run.hpp"
@@ -119,12 +122,10 @@ Outcome<BundleSizes> write_bundle(const Options& options, const Plan& plan, cons
   }
   const auto built = build_bundle(plan, *hypervisor);
   if (!built.value) return {{}, built.error};
-  if (to.has_parent_path()) fs::create_directories(to.parent_path());
-  std::ofstream out(to, std::ios::binary | std::ios::trunc);
   const Bytes& file = built.value->file;
-  out.write(reinterpret_cast<const char*>(file.data()), static_cast<std::streamsize>(file.size()));
-  out.close();
-  if (!out) return {{}, fmt::format("{}: cannot be written", to.string())};
+  const std::string problem =
+      write_file(to, {reinterpret_cast<const char*>(file.data()), file.size()});
+  if (!problem.empty()) return {{}, problem};
   return {built.value->sizes, {}};
 }
 
@@ -427,7 +428,9 @@ int dispatch(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
-    return dispatch(argc, argv);
+    const int status = dispatch(argc, argv);
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
+    return complain(fmt::format("standard output: {}", std::strerror(errno)));
   } catch (const std::exception& error) {
     return complain(error.what());
   }

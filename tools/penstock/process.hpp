@@ -7,6 +7,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace penstock::tool {
@@ -22,6 +23,8 @@ class Descriptor {
   [[nodiscard]] int get() const { return fd_; }
   [[nodiscard]] bool open() const { return fd_ >= 0; }
   void close();
+  /// Who takes it closes it.
+  [[nodiscard]] int release() { return std::exchange(fd_, -1); }
 
  private:
   int fd_ = -1;
@@ -70,7 +73,7 @@ class Signals {
 
 /// Reads what is there. false: the other end has closed.
 bool read_available(const Descriptor& from, std::string& into);
-/// Writes everything; false when the other end has closed.
+/// Writes everything; false when it cannot, and errno says why.
 bool write_all(int fd, std::string_view bytes);
 
 }  // namespace penstock::tool

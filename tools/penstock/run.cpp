@@ -9,9 +9,9 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <fstream>
 
 #include "tools/penstock/console.hpp"
+#include "tools/penstock/files.hpp"
 #include "tools/penstock/process.hpp"
 #include "tools/penstock/report.hpp"
 #include "tools/penstock/view.hpp"
@@ -57,8 +57,8 @@ class Runner {
  public:
   explicit Runner(const RunRequest& request)
       : request_(request),
-        console_log_(request.out / "console.log", std::ios::binary | std::ios::trunc),
-        qemu_log_(request.out / "qemu.log", std::ios::binary | std::ios::trunc),
+        console_log_(request.out / "console.log"),
+        qemu_log_(request.out / "qemu.log"),
         logs_(request.out, all_sources(request)),
         view_(request.domains, request.colour, request.input.has_value()),
         report_(request.board, request.domain_facts, request.penstock_facts),
@@ -76,7 +76,6 @@ class Runner {
     if (request_.input && source == request_.domains[*request_.input]) listening_ = true;
   }
   void show() {
-    logs_.flush();
     (void)write_all(STDOUT_FILENO, shown_);
     shown_.clear();
   }
@@ -88,11 +87,14 @@ class Runner {
   [[nodiscard]] bool late() const {
     return request_.timeout != 0 && Clock::now() - start_ > std::chrono::seconds(request_.timeout);
   }
+  /// What went wrong with a log; empty as long as all is well.
+  [[nodiscard]] std::string log_problem() const;
   RunResult conclude(RunEnd end, const std::string& why);
+  RunResult judge(int status);
 
   const RunRequest& request_;
-  std::ofstream console_log_;
-  std::ofstream qemu_log_;
+  LogFile console_log_;
+  LogFile qemu_log_;
   SourceLogs logs_;
   LiveView view_;
   RunReport report_;
@@ -111,8 +113,7 @@ class Runner {
 bool Runner::read_console(const Child& child) {
   std::string bytes;
   const bool open = read_available(child.output, bytes);
-  console_log_ << bytes;
-  console_log_.flush();
+  console_log_.write(bytes);
   splitter_.feed(bytes);
   show();
   return open;
@@ -121,8 +122,7 @@ bool Runner::read_console(const Child& child) {
 void Runner::read_errors(Child& child) {
   std::string bytes;
   if (!read_available(child.errors, bytes)) child.errors.close();
-  qemu_log_ << bytes;
-  qemu_log_.flush();
+  qemu_log_.write(bytes);
   qemu_said_ += bytes;
   (void)write_all(STDERR_FILENO, bytes);
 }
@@ -162,6 +162,7 @@ bool Runner::turn(Child& child) {
 
 RunResult Runner::run() {
   signal(SIGPIPE, SIG_IGN);
+  if (!log_problem().empty()) return conclude(RunEnd::kFailed, log_problem());
   Child child(request_.command);
   if (!child.error().empty()) return conclude(RunEnd::kFailed, child.error());
   while (turn(child)) {
@@ -182,6 +183,11 @@ RunResult Runner::run() {
   if (child.errors.open()) read_errors(child);
   const int status = child.end();
   splitter_.finish();
+  return judge(status);
+}
+
+/// The board has ended by itself: how?
+RunResult Runner::judge(int status) {
   if (status != 0) {
     const std::string how = status >= 256 ? fmt::format("by signal {}", status - 256)
                                           : fmt::format("with status {}", status);
@@ -200,15 +206,32 @@ RunResult Runner::run() {
   return conclude(RunEnd::kOrderly, "every domain is off");
 }
 
+std::string Runner::log_problem() const {
+  for (const LogFile* log : {&console_log_, &qemu_log_}) {
+    if (!log->problem().empty()) return log->problem();
+  }
+  return logs_.problem();
+}
+
 RunResult Runner::conclude(RunEnd end, const std::string& why) {
   splitter_.finish();
   if (!request_.quiet) shown_ += view_.finish();
   show();
   logs_.finish();
   const std::chrono::duration<double> seconds = Clock::now() - start_;
-  RunResult result{end, why, report_.finish(end == RunEnd::kOrderly, why, seconds.count())};
+  RunResult result{end, why, {}};
+  // A run whose logs are not whole has shown less than it seems.
+  if (end == RunEnd::kOrderly && !log_problem().empty())
+    result = {RunEnd::kFailed, log_problem(), {}};
+  result.report = report_.finish(result.end == RunEnd::kOrderly, result.why, seconds.count());
   if (!qemu_said_.empty()) result.report["qemu"] = qemu_said_;
-  std::ofstream(request_.out / "report.json") << to_text(result.report) << '\n';
+  const std::string problem =
+      write_file(request_.out / "report.json", to_text(result.report) + "\n");
+  if (problem.empty()) return result;
+  result.report["ok"] = false;
+  if (result.end != RunEnd::kOrderly) result.why += "; " + problem;
+  if (result.end == RunEnd::kOrderly) result = {RunEnd::kFailed, problem, result.report};
+  result.report["why"] = result.why;
   return result;
 }
 

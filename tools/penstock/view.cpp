@@ -18,7 +18,7 @@ constexpr std::string_view kLineEnd = "\r\n";                      // also right
 SourceLogs::SourceLogs(const std::filesystem::path& folder,
                        const std::vector<std::string>& sources) {
   for (const std::string& source : sources) {
-    logs_[source].file.open(folder / (source + ".log"), std::ios::binary | std::ios::trunc);
+    logs_[source].file.open(folder / (source + ".log"));
   }
 }
 
@@ -26,20 +26,23 @@ void SourceLogs::piece(std::string_view source, std::string_view text, bool new_
   const auto found = logs_.find(source);
   if (found == logs_.end()) return;
   Log& log = found->second;
-  if (new_line && log.begun) log.file << '\n';
+  if (new_line && log.begun) log.file.write("\n");
   log.begun = true;
-  log.file << text;
-}
-
-void SourceLogs::flush() {
-  for (auto& [source, log] : logs_) log.file.flush();
+  log.file.write(text);
 }
 
 void SourceLogs::finish() {
   for (auto& [source, log] : logs_) {
-    if (log.begun) log.file << '\n';
-    log.file.close();
+    if (log.begun) log.file.write("\n");
+    log.begun = false;
   }
+}
+
+std::string SourceLogs::problem() const {
+  for (const auto& [source, log] : logs_) {
+    if (!log.file.problem().empty()) return log.file.problem();
+  }
+  return {};
 }
 
 LiveView::LiveView(std::vector<std::string> domains, bool colour, bool raw_controls)

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "core/base/visible_text.hpp"
+#include "tools/penstock/files.hpp"
 
 namespace penstock::tool {
 
@@ -16,12 +18,13 @@ class SourceLogs {
  public:
   SourceLogs(const std::filesystem::path& folder, const std::vector<std::string>& sources);
   void piece(std::string_view source, std::string_view text, bool new_line);
-  void flush();
   void finish();
+  /// What went wrong first with one of the files; empty as long as all is well.
+  [[nodiscard]] std::string problem() const;
 
  private:
   struct Log {
-    std::ofstream file;
+    LogFile file;
     bool begun = false;
   };
   std::map<std::string, Log, std::less<>> logs_;
