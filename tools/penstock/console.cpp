@@ -86,14 +86,30 @@ void ConsoleSplitter::finish() {
 }
 
 std::string printable(std::string_view text) {
+  VisibleText visible;
   std::string result;
   for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte != 0x7f) {
-      result += c;
-    } else if (c == '\t') {
+    if (c == '\t') {
       result += ' ';
+    } else if (c == '\n') {
+      result += std::string(visible.rest()) + "^J";
+    } else {
+      result += visible.put(c);
     }
+  }
+  return result + std::string(visible.rest());
+}
+
+std::string PrintableStream::put(std::string_view bytes) {
+  std::string result;
+  for (const char c : bytes) {
+    if (returned_ && c == '\n') {
+      result += '\r';
+    } else if (returned_) {
+      result += visible_.put('\r');
+    }
+    returned_ = c == '\r';
+    if (!returned_) result += visible_.put(c);
   }
   return result;
 }

@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/visible_text.hpp"
+
 namespace penstock::tool {
 
 inline constexpr std::string_view kHypervisorSource = "penstock";
@@ -54,7 +56,18 @@ class ConsoleSplitter {
   std::string_view current_;  // source of the line that is being read; empty: not known yet
 };
 
-/// `text` without characters that would move a terminal's cursor or change its state.
+/// `text` as a part of one line: what would move a terminal's cursor or change its state is shown,
+/// line ends too.
 [[nodiscard]] std::string printable(std::string_view text);
+
+/// The same for a stream, any cut of it, whose line ends pass: LF, and CR before LF.
+class PrintableStream {
+ public:
+  [[nodiscard]] std::string put(std::string_view bytes);
+
+ private:
+  VisibleText visible_;
+  bool returned_ = false;  // a CR has come, and what follows it has not
+};
 
 }  // namespace penstock::tool

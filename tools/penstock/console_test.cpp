@@ -88,7 +88,24 @@ TEST(Console, TheHypervisorsLinesAreCompleteAtOnce) {
 }
 
 TEST(Console, PrintableTextMovesNoCursor) {
-  EXPECT_EQ(printable("a\x1b[2Jb\tc\x7f\x01"), "a[2Jb c");
+  EXPECT_EQ(printable("a\x1b[2Jb\tc\x7f\x01\nd\r"), "a^[[2Jb c^?^A^Jd^M");
+}
+
+TEST(Console, PrintableStreamPassesLineEndsWhereverItIsCut) {
+  const std::string text = "one\r\ntwo\n\x1b[1Athree\rpaint\xe2\x80\xa6\x9b\r\n";
+  for (std::size_t cut = 0; cut <= text.size(); ++cut) {
+    PrintableStream stream;
+    const std::string first = stream.put(std::string_view(text).substr(0, cut));
+    EXPECT_EQ(first + stream.put(std::string_view(text).substr(cut)),
+              "one\r\ntwo\n^[[1Athree^Mpaint\xe2\x80\xa6\\x9b\r\n");
+  }
+}
+
+TEST(View, TextOfTheBoardMovesNoCursor) {
+  LiveView view({"store"}, false);
+  std::string shown = view.piece("board", "", true) + view.piece("board", "a\x1b[1Ab\xc3", false);
+  shown += view.piece("board", "", true) + view.piece("board", "c", false);
+  EXPECT_EQ(shown, "board    | a^[[1Ab\r\nboard    | c");
 }
 
 TEST(View, LogsJoinWhatWasInterrupted) {
@@ -103,7 +120,7 @@ TEST(View, LogsJoinWhatWasInterrupted) {
 }
 
 TEST(View, ShowsEachLineBehindItsSource) {
-  LiveView view({"store", "net"}, false, false);
+  LiveView view({"store", "net"}, false);
   std::string shown;
   ConsoleSplitter splitter({"store", "net"},
                            {[&](auto s, auto t, bool n) { shown += view.piece(s, t, n); }, {}});

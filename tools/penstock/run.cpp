@@ -60,7 +60,7 @@ class Runner {
         console_log_(request.out / "console.log"),
         qemu_log_(request.out / "qemu.log"),
         logs_(request.out, all_sources(request)),
-        view_(request.domains, request.colour, request.input.has_value()),
+        view_(request.domains, request.colour),
         report_(request.board, request.domain_facts, request.penstock_facts),
         terminal_(request.input.has_value()),
         splitter_(request.domains,
@@ -103,6 +103,7 @@ class Runner {
   Signals signals_;
   std::string shown_;
   std::string qemu_said_;
+  PrintableStream qemu_words_;
   Clock::time_point start_ = Clock::now();
   bool listening_ = false;  // the domain that gets our input has printed something
   bool focused_ = false;
@@ -124,7 +125,7 @@ void Runner::read_errors(Child& child) {
   if (!read_available(child.errors, bytes)) child.errors.close();
   qemu_log_.write(bytes);
   qemu_said_ += bytes;
-  (void)write_all(STDERR_FILENO, bytes);
+  (void)write_all(STDERR_FILENO, qemu_words_.put(bytes));
 }
 
 void Runner::read_keys(Child& child) {

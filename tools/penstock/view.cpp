@@ -45,11 +45,8 @@ std::string SourceLogs::problem() const {
   return {};
 }
 
-LiveView::LiveView(std::vector<std::string> domains, bool colour, bool raw_controls)
-    : domains_(std::move(domains)),
-      width_(kHypervisorSource.size()),
-      colour_(colour),
-      raw_controls_(raw_controls) {
+LiveView::LiveView(std::vector<std::string> domains, bool colour)
+    : domains_(std::move(domains)), width_(kHypervisorSource.size()), colour_(colour) {
   for (const std::string& domain : domains_) width_ = std::max(width_, domain.size());
 }
 
@@ -69,7 +66,9 @@ std::string LiveView::piece(std::string_view source, std::string_view text, bool
     result += head(source);
     shown_ = source;
   }
-  result += raw_controls_ ? std::string(text) : printable(text);
+  VisibleText& visible = visible_[std::string(source)];
+  if (new_line) visible = {};
+  for (const char c : text) result += visible.put(c);
   return result;
 }
 

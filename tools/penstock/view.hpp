@@ -33,7 +33,7 @@ class SourceLogs {
 /// Everything on one terminal, each line behind its source.
 class LiveView {
  public:
-  LiveView(std::vector<std::string> domains, bool colour, bool raw_controls);
+  LiveView(std::vector<std::string> domains, bool colour);
   [[nodiscard]] std::string piece(std::string_view source, std::string_view text, bool new_line);
   /// What ends an unfinished line.
   [[nodiscard]] std::string finish();
@@ -44,7 +44,7 @@ class LiveView {
   std::vector<std::string> domains_;
   std::size_t width_;
   bool colour_;
-  bool raw_controls_;  // pass a guest's control characters on: somebody uses its terminal
+  std::map<std::string, VisibleText, std::less<>> visible_;  // firmware's text comes as it is
   std::string shown_;  // source of the line that the cursor stands in; empty: at a line's start
 };
 

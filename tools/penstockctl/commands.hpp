@@ -84,6 +84,7 @@ struct ConsoleOptions {
   bool dump = false;  // print what is kept, and end
   std::string send;   // a line to type at first
   std::string until;  // end when this text has appeared
+  bool raw = false;   // the guest's control characters are obeyed, not shown
 };
 void console(const Session& session, const ConsoleOptions& options, Keyboard& keyboard);
 void log(const Session& session, bool follow);

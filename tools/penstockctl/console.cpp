@@ -31,19 +31,6 @@ Stream read_all(std::uint64_t position, Read read) {
   return all;
 }
 
-/// Lines for a terminal: what a guest can have put into the log does not move the cursor.
-std::string lines_of(const std::string& text) {
-  std::string result;
-  std::size_t begin = 0;
-  while (begin < text.size()) {
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
-    result += tool::printable(std::string_view(text).substr(begin, end - begin));
-    if (end < text.size()) result += '\n';
-    begin = end + 1;
-  }
-  return result;
-}
-
 class ConsoleSession {
  public:
   ConsoleSession(const Session& session, const control::DomainRecord& domain,
@@ -90,7 +77,7 @@ class ConsoleSession {
       return false;
     }
     position_ = next.position + next.text.size();
-    session_.out << next.text << std::flush;
+    session_.out << (options_.raw ? next.text : shown_.put(next.text)) << std::flush;
     search(next.text);
     return !next.text.empty();
   }
@@ -130,6 +117,7 @@ class ConsoleSession {
   const control::DomainRecord domain_;
   const ConsoleOptions& options_;
   std::uint64_t position_ = 0;
+  tool::PrintableStream shown_;
   std::string seen_;
   bool found_ = false;
   bool gone_ = false;
@@ -150,7 +138,7 @@ void console(const Session& session, const ConsoleOptions& options, Keyboard& ke
                          {"end", all.end},
                          {"text", all.text}});
   } else {
-    session.out << all.text;
+    session.out << (options.raw ? all.text : tool::PrintableStream().put(all.text));
   }
 }
 
@@ -162,13 +150,14 @@ void log(const Session& session, bool follow) {
     session.out << dump({{"position", all.position}, {"end", all.end}, {"text", all.text}});
     return;
   }
-  session.out << lines_of(all.text) << std::flush;
+  tool::PrintableStream shown;
+  session.out << shown.put(all.text) << std::flush;
   if (!follow) return;
   for (;;) {
     client.go_on();  // how it ends
     client.channel().pause(kIdleLook);
     all = read(all.position + all.text.size());
-    session.out << lines_of(all.text) << std::flush;
+    session.out << shown.put(all.text) << std::flush;
   }
 }
 

@@ -30,7 +30,23 @@ TEST_F(ConsoleTest, ShowsAndTypesUntilTheLeavingKey) {
                  "b"});
   console(session, {"store", false, "", ""}, typist);
   EXPECT_EQ(hypervisor.consoles[0x101], "boot\nlogin: root\ra");
-  EXPECT_EQ(out.str(), "boot\nlogin: root\r");  // the echo of "a" came too late
+  EXPECT_EQ(out.str(), "boot\nlogin: root");  // the echo of "a" came too late
+}
+
+TEST_F(ConsoleTest, GuestsControlCharactersAreShownUnlessTheSessionAsksForThem) {
+  hypervisor.consoles[0x101] = "\x1b[2Jone\r\ntwo\rthree\x07";
+  Typist typist({""});
+  console(session, {"store", false, "", ""}, typist);
+  EXPECT_EQ(out.str(), "^[[2Jone\r\ntwo^Mthree^G");
+  out.str("");
+  console(session, {"store", true, "", ""}, nobody);
+  EXPECT_EQ(out.str(), "^[[2Jone\r\ntwo^Mthree^G");
+  for (const bool dump : {false, true}) {
+    out.str("");
+    Typist again({""});
+    console(session, {"store", dump, "", "", true}, again);
+    EXPECT_EQ(out.str(), hypervisor.consoles[0x101]);
+  }
 }
 
 TEST_F(ConsoleTest, DumpTakesAsManyRequestsAsItNeeds) {
@@ -80,7 +96,7 @@ TEST_F(ConsoleTest, SendWaitsForWhatComesAfter) {
     if (pauses == 3) hypervisor.consoles[0x101] += "new answer";
   };
   console(session, {"store", false, "question", "answer"}, nobody);
-  EXPECT_EQ(out.str(), "question\rnew answer");
+  EXPECT_EQ(out.str(), "question^Mnew answer");
 }
 
 TEST_F(ConsoleTest, UntilTimesOutAndNamesTheText) {
@@ -102,10 +118,10 @@ TEST_F(ConsoleTest, ADomainThatGoesAwayEndsTheSession) {
             Exit::kFailed);
 }
 
-TEST_F(ConsoleTest, LogHasLinesWithoutControlCharacters) {
+TEST_F(ConsoleTest, LogShowsControlCharacters) {
   hypervisor.log_text = "one\n\x1b[2Jtwo\npart";
   log(session, false);
-  EXPECT_EQ(out.str(), "one\n[2Jtwo\npart");
+  EXPECT_EQ(out.str(), "one\n^[[2Jtwo\npart");
 }
 
 TEST_F(ConsoleTest, LogFollowsUntilInterrupted) {

@@ -181,6 +181,8 @@ void add_domain_commands(CLI::App& app, Options& options) {
                   "  penstockctl console store\n  penstockctl console store --dump | tail\n"
                   "  penstockctl console store --send 'lspci' --until '# ' --timeout 10");
   console->add_flag("--dump", options.console.dump, "Print what is kept of it and end");
+  console->add_flag("--raw", options.console.raw,
+                    "Let the guest steer the terminal: colours, cursor, whatever it sends");
   console->add_option("--send", options.console.send, "Type this line first");
   console->add_option("--until", options.console.until,
                       "Type nothing else, end when this text appears (status 4: it did not)");

@@ -28,7 +28,7 @@ _penstockctl() {
       shutdown | destroy) options+=' --no-wait' ;;
       attach) options+=' --guest --accept' ;;
       detach) options+=' --ask-only --force --no-wait' ;;
-      console) options+=' --dump --send --until' ;;
+      console) options+=' --dump --raw --send --until' ;;
       top) options+=' --once --interval --count' ;;
       log) options+=' --follow' ;;
     esac

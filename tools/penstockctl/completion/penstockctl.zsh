@@ -42,7 +42,7 @@ _penstockctl() {
       '3:domain:_penstockctl_domains' ;;
     detach) _arguments $common '--ask-only[a guest that does not let go keeps it]' '--force[do not ask the guest]' '--no-wait[do not wait]' '2:device:_penstockctl_devices' ;;
     reset|hide|unhide|report) _arguments $common '2:device:_penstockctl_devices' ;;
-    console) _arguments $common '--dump[print and end]' '--send[type a line]:line:' '--until[end at this text]:text:' \
+    console) _arguments $common '--dump[print and end]' '--raw[obey control characters]' '--send[type a line]:line:' '--until[end at this text]:text:' \
       '2:domain:_penstockctl_domains' ;;
     top) _arguments $common '--once[one picture]' '--interval[seconds]:seconds:' '--count[pictures]:number:' ;;
     log) _arguments $common '--follow[go on]' ;;
