@@ -148,9 +148,9 @@ Status Partition::load() {
         machine_->clock.now_ns() << 16 | source() << 8 | (restarts_ & 0xff);
     randomness = chacha20_block(*machine_->board.rng_seed, stream, 0);
   }
-  return domain_->load_images(part_of(payloads_, config_->kernel),
-                              part_of(payloads_, config_->initrd), config_->cmdline_view(),
-                              randomness);
+  return domain_->load_images({part_of(payloads_, config_->kernel), config_->kernel_offset,
+                               part_of(payloads_, config_->initrd)},
+                              config_->cmdline_view(), randomness);
 }
 
 void Partition::poll_idle(Vcpu& vcpu) {

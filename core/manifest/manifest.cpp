@@ -234,13 +234,29 @@ Status Reader::read_blob(int node, const char* name, Blob& blob) {
   return {};
 }
 
+/// An Image says itself where it wants to be; a raw image needs to be told.
+Status Reader::read_kernel_offset(int node, DomainConfig& domain) {
+  const Property p = property(node, tree::kKernelOffset);
+  const bool is_image = is_arm64_image(bundle_.subspan(domain.kernel.offset, domain.kernel.size));
+  if (!p.present()) {
+    if (is_image) return {};
+    return refuse(Code::kBadManifest, "a domain's kernel is no arm64 Image");
+  }
+  if (is_image || p.bytes != 8 || !is_kernel_offset(p.pair(0))) {
+    return refuse(Code::kBadManifest, "kernel-offset is for a raw image, a page from 64 KiB on");
+  }
+  if (!fits(p.pair(0), domain.kernel.size, domain.memory_bytes)) {
+    return refuse(Code::kOutOfRange, "a raw image lies beyond the domain's memory", p.pair(0));
+  }
+  domain.kernel_offset = p.pair(0);
+  return {};
+}
+
 Status Reader::read_payloads(int node, DomainConfig& domain) {
   TRY(read_blob(node, tree::kKernel, domain.kernel));
   TRY(read_blob(node, tree::kInitrd, domain.initrd));
   if (domain.kernel.size == 0) return refuse(Code::kBadManifest, "a domain needs a kernel");
-  if (!is_arm64_image(bundle_.subspan(domain.kernel.offset, domain.kernel.size))) {
-    return refuse(Code::kBadManifest, "a domain's kernel is no arm64 Image");
-  }
+  TRY(read_kernel_offset(node, domain));
   if (domain.kernel.size + domain.initrd.size >= domain.memory_bytes) {
     return refuse(Code::kOutOfRange, "kernel and initrd are larger than the domain's memory",
                   domain.kernel.size + domain.initrd.size);

@@ -96,6 +96,12 @@ enum class AfterStop : std::uint8_t { kStop, kRestart };
 /// The IOMMU that a domain's guest sees, to isolate its own devices from each other.
 enum class IommuKind : std::uint8_t { kNone, kSmmuv3 };
 
+/// Where a raw image may lie, from the start of RAM: behind the guest's device tree, on a page.
+inline constexpr std::uint64_t kMinKernelOffset = 64 * kKiB;
+[[nodiscard]] constexpr bool is_kernel_offset(std::uint64_t offset) {
+  return offset >= kMinKernelOffset && offset % kPageSize == 0;
+}
+
 /// May be kept when the manifest is gone, but for what capabilities_of() and denied_of() say of its
 /// devices; `cmdline` needs the bundle.
 struct DomainConfig {
@@ -103,7 +109,8 @@ struct DomainConfig {
   StaticVector<CpuIndex, kMaxCpusPerDomain> cpus;  // physical; the n-th is virtual CPU n
   std::uint64_t memory_bytes = 0;                  // multiple of 2 MiB
   std::optional<Hpa> memory_base;                  // absent: the hypervisor chooses
-  Blob kernel;                                     // an arm64 Image
+  Blob kernel;                                     // an arm64 Image, or a raw image
+  std::optional<std::uint64_t> kernel_offset;      // of a raw image, from the start of RAM
   Blob initrd;                                     // size 0: none
   std::string_view cmdline;                        // printable ASCII, up to kMaxCommandLine bytes
   StaticVector<DeviceConfig, kMaxDevicesPerDomain> devices;

@@ -256,6 +256,26 @@ TEST(Manifest, RefusesBadPayloads) {
   expect_refused({d}, Code::kBadManifest, "outside the bundle");
 }
 
+TEST(Manifest, RawImageIsOnlyTakenWithItsPlace) {
+  Domain d;
+  EXPECT_FALSE(parse_domains({d}).manifest.domains[0].kernel_offset);
+  d.raw_offset = 64 * kKiB;
+  const Parsed p = parse_domains({d});
+  ASSERT_TRUE(p.status.has_value()) << p.text;
+  EXPECT_EQ(p.manifest.domains[0].kernel_offset, 64 * kKiB);
+  for (const std::uint64_t wrong : {60 * kKiB, 64 * kKiB + 1, ~std::uint64_t{0}}) {
+    d.raw_offset = wrong;
+    expect_refused({d}, Code::kBadManifest, "a page from 64 KiB on");
+  }
+  d.raw_offset = d.memory;
+  expect_refused({d}, Code::kOutOfRange, "beyond the domain's memory");
+  d.raw_offset = ~std::uint64_t{0xfff};
+  expect_refused({d}, Code::kOutOfRange, "beyond the domain's memory");
+  d.raw_offset = 64 * kKiB;
+  Domain plain = second();  // a kernel without a header, and no word of where it goes
+  expect_refused({d, plain}, Code::kBadManifest, "no arm64 Image");
+}
+
 TEST(Manifest, RefusesABadCommandLine) {
   Domain d;
   d.bootargs = std::string(1025, 'x');

@@ -76,6 +76,7 @@ class Reader {
   Status read_name(int node, DomainConfig& domain);
   Status read_cpus(int node, DomainConfig& domain);
   Status read_memory(int node, DomainConfig& domain);
+  Status read_kernel_offset(int node, DomainConfig& domain);
   Status read_payloads(int node, DomainConfig& domain);
   Status read_blob(int node, const char* name, Blob& blob);
   Status read_policy(int node, DomainConfig& domain);

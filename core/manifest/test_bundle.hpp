@@ -48,6 +48,7 @@ struct Domain {
   std::string iommu = "";  // empty: not written
   std::uint64_t kernel_offset = 8192;
   std::uint64_t kernel_size = 4096;
+  std::uint64_t raw_offset = 0;  // 0: the kernel is no raw image
   struct Device {
     std::uint32_t host = 0x0100;
     std::uint32_t guest = 0x08;
@@ -136,7 +137,8 @@ inline Bytes kernel_page() {
 
 inline Bytes make_bundle(const std::vector<Domain>& domains,
                          const std::vector<std::uint32_t>& hidden = {}) {
-  const Bytes kernel = kernel_page();
+  Bytes kernel = kernel_page();
+  if (!domains.empty() && domains[0].raw_offset != 0) kernel[56] = 0;  // all have the same
   Tree tree;
   tree.begin("");
   tree.text("compatible", "penstock,manifest");
@@ -152,6 +154,9 @@ inline Bytes make_bundle(const std::vector<Domain>& domains,
     if (d.memory_base != 0) tree.cells("memory-base", {high(d.memory_base), low(d.memory_base)});
     tree.cells("kernel", {high(d.kernel_offset), low(d.kernel_offset), high(d.kernel_size),
                           low(d.kernel_size), crc32(kernel), crc32(kernel), crc32(kernel)});
+    if (d.raw_offset != 0) {
+      tree.cells("kernel-offset", {high(d.raw_offset), low(d.raw_offset)});
+    }
     tree.text("bootargs", d.bootargs);
     tree.text("on-crash", d.on_crash);
     if (!d.iommu.empty()) tree.text("iommu", d.iommu);

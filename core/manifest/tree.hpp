@@ -12,6 +12,7 @@
 //         memory = /bits/ 64 <0x20000000>;
 //         memory-base = /bits/ 64 <0x80000000>;      // optional
 //         kernel = <offset-high offset-low size-high size-low first-crc last-crc crc>;
+//         kernel-offset = /bits/ 64 <0x80000>;       // of a raw image, and only of one
 //         initrd = <the same>;                       // optional
 //         bootargs = "console=ttyAMA0";              // optional
 //         autostart = <1>; on-reboot = "restart"; on-crash = "stop";
@@ -47,6 +48,7 @@ inline constexpr const char* kCpus = "cpus";
 inline constexpr const char* kMemory = "memory";
 inline constexpr const char* kMemoryBase = "memory-base";
 inline constexpr const char* kKernel = "kernel";
+inline constexpr const char* kKernelOffset = "kernel-offset";
 inline constexpr const char* kInitrd = "initrd";
 inline constexpr const char* kBootargs = "bootargs";
 inline constexpr const char* kAutostart = "autostart";

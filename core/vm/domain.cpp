@@ -2,36 +2,13 @@
 
 #include "core/base/bytes.hpp"
 #include "core/vm/guest_tree.hpp"
+#include "core/vm/kernel_place.hpp"
 
 namespace penstock::vm {
 namespace {
 
-// RAM from the bottom: device tree, kernel, initial RAM disk. Firmware looks for the tree at the
-// start of RAM.
-constexpr std::uint64_t kTreeBytes = 64 * kKiB;
-constexpr std::uint64_t kKernelOffset = 2 * kMiB;
-constexpr std::uint64_t kImageAlign = 2 * kMiB;
-
-// arm64 Image header (Linux Documentation/arch/arm64/booting).
-constexpr std::size_t kHeaderBytes = 64;
-constexpr std::size_t kTextOffsetAt = 8;
-constexpr std::size_t kImageSizeAt = 16;
-constexpr std::size_t kMagicAt = 56;
-constexpr std::uint32_t kMagic = 0x644d'5241;
-
-struct KernelPlace {
-  std::uint64_t offset;  // from the start of RAM
-  std::uint64_t bytes;   // memory that the kernel needs, at least its file
-};
-
-KernelPlace place_of(std::span<const std::uint8_t> kernel) {
-  const bool has_header = kernel.size() >= kHeaderBytes && load_le(kernel, kMagicAt, 4) == kMagic;
-  if (!has_header) return {kKernelOffset, kernel.size()};
-  const std::uint64_t text_offset = load_le(kernel, kTextOffsetAt, 8);
-  const std::uint64_t image_size = load_le(kernel, kImageSizeAt, 8);
-  return {kKernelOffset + text_offset % kImageAlign,
-          image_size > kernel.size() ? image_size : kernel.size()};
-}
+// RAM from the bottom: device tree, kernel, initial RAM disk.
+constexpr std::uint64_t kInitrdAlign = 2 * kMiB;
 
 }  // namespace
 
@@ -111,17 +88,16 @@ Status Domain::place_tree(std::string_view command_line, Gpa initrd, std::uint64
   return {};
 }
 
-Status Domain::load_images(std::span<const std::uint8_t> kernel,
-                           std::span<const std::uint8_t> initrd, std::string_view command_line,
+Status Domain::load_images(const Images& images, std::string_view command_line,
                            const Randomness& randomness) {
+  const auto& [kernel, raw_offset, initrd] = images;
   if (kernel.empty()) return fail(Code::kBadManifest);
-  const KernelPlace where = place_of(kernel);
-  if (!fits(where.offset, where.bytes, ram_bytes_)) return fail(Code::kNoMemory, where.bytes);
+  const KernelPlace where = TRY(place_kernel(kernel, raw_offset, ram_bytes_));
   entry_ = kGuestRam + where.offset;
   TRY(place(entry_, kernel));
   Gpa initrd_at;
   if (!initrd.empty()) {
-    initrd_at = (entry_ + where.bytes).align_up(kImageAlign);
+    initrd_at = (entry_ + where.bytes).align_up(kInitrdAlign);
     TRY(place(initrd_at, initrd));
   }
   return place_tree(command_line, initrd_at, initrd.size(), randomness);

@@ -56,6 +56,13 @@ struct DomainParts {
   port::Log* log = nullptr;
 };
 
+/// What a domain boots. The kernel is entered at its first byte.
+struct Images {
+  std::span<const std::uint8_t> kernel;     // an arm64 Image, or a raw image
+  std::optional<std::uint64_t> raw_offset;  // of a raw image, from the start of RAM
+  std::span<const std::uint8_t> initrd;     // empty: none
+};
+
 using Randomness = std::optional<std::array<std::uint8_t, 64>>;
 
 class Domain {
@@ -68,13 +75,12 @@ class Domain {
   /// left behind then but the quota itself. Boot only.
   Status init(const DomainParts& parts);
 
-  /// Puts kernel, initial RAM disk and a new device tree into the domain's RAM. `kernel` is an
-  /// arm64 Image or a raw binary, which is entered at its first byte. kNoMemory (arg: bytes) when
-  /// they do not fit; kBadDeviceTree. The domain's CPUs are off. `randomness` is for this start of
-  /// this domain only: half of it is the guest's rng-seed, a part its kaslr-seed; absent where the
-  /// board has none.
-  Status load_images(std::span<const std::uint8_t> kernel, std::span<const std::uint8_t> initrd,
-                     std::string_view command_line, const Randomness& randomness);
+  /// Puts kernel, initial RAM disk and a new device tree into the domain's RAM. kNoMemory (arg:
+  /// bytes) when they do not fit; kBadDeviceTree. The domain's CPUs are off. `randomness` is for
+  /// this start of this domain only: half of it is the guest's rng-seed, a part its kaslr-seed;
+  /// absent where the board has none.
+  Status load_images(const Images& images, std::string_view command_line,
+                     const Randomness& randomness);
   /// Where the loaded kernel starts.
   [[nodiscard]] Gpa entry() const { return entry_; }
 

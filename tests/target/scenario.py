@@ -57,6 +57,7 @@ class Domain:
     slots: int = 0
     autostart: bool = True
     on_reboot: str = "restart"
+    kernel_offset: int | None = None  # of a raw image
     devices: list[Device] = field(default_factory=list)
 
     @property
@@ -68,6 +69,8 @@ class Domain:
                  f'memory = "{self.memory // MIB}M"', f'kernel = "{self.kernel}"']
         if self.memory_base is not None:
             lines.append(f"memory_base = 0x{self.memory_base:x}")
+        if self.kernel_offset is not None:
+            lines.append(f"kernel_offset = 0x{self.kernel_offset:x}")
         if self.iommu is not None:
             lines.append(f'iommu = "{self.iommu}"')
         for role in ("control", "hardware"):

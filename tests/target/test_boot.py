@@ -1,5 +1,7 @@
 """One Debian guest without devices: to its shell, with its CPUs, and off again."""
 
+from dataclasses import replace
+
 import pytest
 
 import scenario
@@ -48,6 +50,22 @@ def test_image_and_memory_stay_small(start):
     memory = [event.fields for event in board.console.events() if event.name == "memory"][-1]
     assert 0 < memory["image"] <= 384 << 10
     assert 0 < memory["used"] <= 8 << 20
+
+
+# A raw image is entered at its first byte, where the configuration puts it, with the tree in x0.
+@pytest.mark.parametrize("offset", [None, 0x1_0000, 0x123_4000])
+def test_raw_image_runs_where_it_is_put(start, folder, offset):
+    guest = scenario.hostile_guest("place", [0], "raw")
+    image = bytearray(guest.kernel.read_bytes())
+    image[56:60] = bytes(4)  # no Image any more
+    raw = folder / "raw.bin"
+    raw.write_bytes(image)
+    board = start([replace(guest, kernel=raw, kernel_offset=offset)])
+    board.wait_for("raw", r"RESULT hostile place done", BOOT, "the program to be done")
+    assert board.wait_end(120) == 0
+    said = fields(board.console.results("raw")[0])
+    assert int(said["entry"]) == scenario.RAM_BASE + (offset or 0x8_0000)
+    assert int(said["tree"]) == scenario.RAM_BASE and int(said["magic"]) == 0xD00D_FEED
 
 
 # A guest that panics reboots (panic=-1) and comes up again.

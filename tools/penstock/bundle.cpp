@@ -106,6 +106,7 @@ void write_domain(TreeWriter& writer, const PlannedDomain& domain, std::size_t i
   writer.number64(tree::kMemory, domain.memory);
   if (domain.memory_base) writer.number64(tree::kMemoryBase, *domain.memory_base);
   writer.cells(tree::kKernel, blob_cells(kernel));
+  if (domain.kernel_offset) writer.number64(tree::kKernelOffset, *domain.kernel_offset);
   if (initrd.size != 0) writer.cells(tree::kInitrd, blob_cells(initrd));
   if (!domain.cmdline.empty()) writer.text(tree::kBootargs, domain.cmdline);
   writer.number(tree::kAutostart, domain.autostart ? 1 : 0);
@@ -129,11 +130,11 @@ manifest::Blob describe_blob(const Bytes& bytes) {
 Outcome<std::vector<Bytes>> read_payloads(const Plan& plan) {
   std::vector<Bytes> payloads;
   for (const PlannedDomain& domain : plan.domains) {
-    Result<Bytes> kernel = read_kernel(domain.kernel);
+    Result<Kernel> kernel = read_kernel(domain.kernel);
     if (!kernel) {
       return {{}, fmt::format("{}: {}", domain.kernel.string(), describe(kernel.error().code))};
     }
-    payloads.push_back(std::move(*kernel));
+    payloads.push_back(std::move(kernel->bytes));
     std::optional<Bytes> initrd = domain.initrd.empty() ? Bytes{} : read_file(domain.initrd);
     if (!initrd) return {{}, fmt::format("{}: cannot be read", domain.initrd.string())};
     payloads.push_back(std::move(*initrd));

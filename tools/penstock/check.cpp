@@ -205,10 +205,45 @@ void Checker::check_base(const DomainSpec& domain, const Located<std::uint64_t>&
   places_.push_back({base.at, base.value, bytes, label(domain)});
 }
 
-std::uint64_t Checker::check_kernel(const Located<std::string>& kernel,
-                                    const std::filesystem::path& path) {
-  const Result<Bytes> image = read_kernel(path);
-  if (image) return image->size();
+/// What the kernel was taken for, and where it goes when it does not say so itself.
+void Checker::check_kernel_offset(const DomainSpec& domain, const Kernel& kernel,
+                                  PlannedDomain& planned) {
+  const auto& wanted = domain.kernel_offset;
+  if (!kernel.raw) {
+    if (!wanted) return;
+    out_.error(wanted->at,
+               fmt::format("{} is an arm64 Image, whose header says where it goes",
+                           planned.kernel.string()),
+               "leave kernel_offset out");
+    return;
+  }
+  // Where other loaders of the field put a raw image; what is linked for it runs here too.
+  constexpr std::uint64_t kUsualOffset = 512 * kKiB;
+  planned.kernel_offset = wanted ? wanted->value : kUsualOffset;
+  if (!manifest::is_kernel_offset(*planned.kernel_offset)) {
+    out_.error(wanted->at, fmt::format("a kernel cannot lie at {:#x}", wanted->value),
+               "write a multiple of 4 KiB from 64 KiB on: before it lies the device tree");
+  } else if (!wanted) {
+    out_.warning(domain.kernel->at,
+                 fmt::format("{} has no arm64 Image's header: it is taken for a raw image, lies {} "
+                             "after the start of RAM and is entered at its first byte",
+                             planned.kernel.string(), format_size(kUsualOffset)),
+                 "kernel_offset = \"512K\" says that this is meant");
+  }
+  if (domain.memory && !fits(*planned.kernel_offset, kernel.bytes.size(), domain.memory->value)) {
+    out_.error(wanted ? wanted->at : domain.kernel->at,
+               fmt::format("the kernel of {} would end beyond its memory", label(domain)));
+  }
+}
+
+std::uint64_t Checker::check_kernel(const DomainSpec& domain, PlannedDomain& planned) {
+  const Located<std::string>& kernel = *domain.kernel;
+  const std::filesystem::path& path = planned.kernel;
+  const Result<Kernel> image = read_kernel(path);
+  if (image) {
+    check_kernel_offset(domain, *image, planned);
+    return image->bytes.size();
+  }
   const Code code = image.error().code;
   if (code == Code::kNotFound) {
     out_.error(kernel.at, fmt::format("the kernel {} cannot be read", path.string()),
@@ -216,9 +251,10 @@ std::uint64_t Checker::check_kernel(const Located<std::string>& kernel,
   } else if (code == Code::kBadChecksum) {
     out_.error(kernel.at, fmt::format("the kernel {} is a damaged gzip file", path.string()));
   } else {
-    out_.error(kernel.at, fmt::format("{} is no arm64 Image", path.string()),
-               "give arch/arm64/boot/Image or Image.gz; an ELF file or another CPU's kernel "
-               "cannot be booted");
+    out_.error(
+        kernel.at, fmt::format("{} is neither an arm64 Image nor a raw image", path.string()),
+        "give arch/arm64/boot/Image or Image.gz, or what `objcopy -O binary` makes of an ELF "
+        "file");
   }
   return 0;
 }
@@ -227,7 +263,7 @@ void Checker::check_payloads(const DomainSpec& domain, PlannedDomain& planned) {
   std::uint64_t bytes = 0;
   if (domain.kernel) {
     planned.kernel = (config_.folder / domain.kernel->value).lexically_normal();
-    if (options_.payloads) bytes += check_kernel(*domain.kernel, planned.kernel);
+    if (options_.payloads) bytes += check_kernel(domain, planned);
   }
   if (domain.initrd) {
     planned.initrd = (config_.folder / domain.initrd->value).lexically_normal();

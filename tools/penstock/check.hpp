@@ -53,7 +53,8 @@ struct PlannedDomain {
   std::uint64_t memory = 0;
   std::optional<std::uint64_t> memory_base;
   std::filesystem::path kernel;
-  std::filesystem::path initrd;  // empty: none
+  std::optional<std::uint64_t> kernel_offset;  // of a raw image
+  std::filesystem::path initrd;                // empty: none
   std::string cmdline;
   bool autostart = true;
   std::string on_reboot;

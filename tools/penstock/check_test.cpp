@@ -41,7 +41,8 @@ TEST_F(Check, UnknownKeys) {
             "c.toml:7:1: error: unknown key \"memroy_base\" in [domain]\n"
             "    did you mean \"memory_base\"?\n"
             "c.toml:8:1: error: unknown key \"zzz\" in [domain]\n"
-            "    known here: name, cpus, memory, memory_base, kernel, initrd, cmdline, autostart, "
+            "    known here: name, cpus, memory, memory_base, kernel, kernel_offset, initrd, "
+            "cmdline, autostart, "
             "on_reboot, on_crash, iommu, control, hardware, slots, device\n");
 }
 
@@ -149,11 +150,42 @@ TEST_F(Check, Payloads) {
       said,
       "c.toml:6:10: error: the kernel Imgae cannot be read\n"
       "    relative paths start at the configuration's folder\n"
-      "c.toml:11:10: error: elf is no arm64 Image\n"
-      "    give arch/arm64/boot/Image or Image.gz; an ELF file or another CPU's kernel cannot "
-      "be booted\n"
+      "c.toml:11:10: error: elf is neither an arm64 Image nor a raw image\n"
+      "    give arch/arm64/boot/Image or Image.gz, or what `objcopy -O binary` makes of an ELF "
+      "file\n"
       "c.toml:17:10: error: the initrd nothing cannot be read\n"
       "    relative paths start at the configuration's folder\n");
+}
+
+TEST_F(Check, RawImageIsSaidToBeOne) {
+  folder_.write("raw", std::string("\x1f\x20\x03\xd5", 4));
+  const std::string head =
+      "[[domain]]\nname = \"a\"\ncpus = [0]\nmemory = \"128M\"\nkernel = \"raw\"\n";
+  EXPECT_EQ(complaints(kTop + head),
+            "c.toml:6:10: warning: raw has no arm64 Image's header: it is taken for a raw image, "
+            "lies 512 KiB after the start of RAM and is entered at its first byte\n"
+            "    kernel_offset = \"512K\" says that this is meant\n");
+  EXPECT_EQ(plan_->domains[0].kernel_offset, 0x8'0000U);
+  EXPECT_EQ(complaints(kTop + head + "kernel_offset = \"64K\"\n"), "");
+  EXPECT_THAT(ownership_text(*plan_), testing::HasSubstr("raw (raw, at 0x10000)"));
+  EXPECT_EQ(ownership_json(*plan_)["domains"][0]["kernel_kind"], "raw");
+  EXPECT_EQ(complaints(kTop + domain("a", "[0]")), "");
+  EXPECT_EQ(ownership_json(*plan_)["domains"][0]["kernel_kind"], "image");
+}
+
+TEST_F(Check, RawImageHasAPlaceThatThereIs) {
+  folder_.write("raw", std::string("code"));
+  const std::string head =
+      "[[domain]]\nname = \"a\"\ncpus = [0]\nmemory = \"128M\"\nkernel = \"raw\"\n";
+  for (const char* wrong : {"0", "\"60K\"", "65537"}) {
+    EXPECT_THAT(complaints(kTop + head + "kernel_offset = " + wrong + "\n"),
+                testing::HasSubstr("c.toml:7:17: error: a kernel cannot lie at"));
+  }
+  EXPECT_EQ(complaints(kTop + head + "kernel_offset = \"128M\"\n"),
+            "c.toml:7:17: error: the kernel of domain \"a\" would end beyond its memory\n");
+  EXPECT_EQ(complaints(kTop + domain("a", "[0]", "kernel_offset = \"64K\"\n")),
+            "c.toml:7:17: error: Image is an arm64 Image, whose header says where it goes\n"
+            "    leave kernel_offset out\n");
 }
 
 TEST_F(Check, PayloadsLargerThanTheMemory) {

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "tools/penstock/check.hpp"
+#include "tools/penstock/payload.hpp"
 
 namespace penstock::tool {
 
@@ -31,7 +32,8 @@ class Checker {
   void check_memory(const DomainSpec& domain, PlannedDomain& planned);
   void check_base(const DomainSpec& domain, const Located<std::uint64_t>& base);
   void check_payloads(const DomainSpec& domain, PlannedDomain& planned);
-  std::uint64_t check_kernel(const Located<std::string>& kernel, const std::filesystem::path& path);
+  std::uint64_t check_kernel(const DomainSpec& domain, PlannedDomain& planned);
+  void check_kernel_offset(const DomainSpec& domain, const Kernel& kernel, PlannedDomain& planned);
   void check_cmdline(const DomainSpec& domain, PlannedDomain& planned);
   void check_iommu(const DomainSpec& domain);
   void check_roles(const DomainSpec& domain, PlannedDomain& planned);

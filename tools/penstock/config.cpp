@@ -104,6 +104,7 @@ DomainSpec read_domain(const TableReader& reader, Diagnostics& out) {
   domain.memory = reader.size("memory");
   domain.memory_base = reader.number("memory_base");
   domain.kernel = reader.text("kernel");
+  domain.kernel_offset = reader.size("kernel_offset");
   domain.initrd = reader.text("initrd");
   domain.cmdline = reader.text("cmdline");
   if (const auto autostart = reader.flag("autostart")) domain.autostart = autostart->value;

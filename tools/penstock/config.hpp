@@ -52,6 +52,7 @@ struct DomainSpec {
   std::optional<Located<std::uint64_t>> memory;
   std::optional<Located<std::uint64_t>> memory_base;
   std::optional<Located<std::string>> kernel;
+  std::optional<Located<std::uint64_t>> kernel_offset;
   std::optional<Located<std::string>> initrd;
   std::optional<Located<std::string>> cmdline;
   bool autostart = true;

@@ -118,6 +118,12 @@ nlohmann::json rest_json(const Plan& plan) {
   return list;
 }
 
+std::string kernel_words(const PlannedDomain& domain) {
+  std::string words = domain.kernel.filename().string();
+  if (domain.kernel_offset) words += fmt::format(" (raw, at {:#x})", *domain.kernel_offset);
+  return words;
+}
+
 }  // namespace
 
 std::string ownership_text(const Plan& plan) {
@@ -130,10 +136,10 @@ std::string ownership_text(const Plan& plan) {
   std::string security;
   std::string isolation;
   for (const PlannedDomain& domain : plan.domains) {
-    domains.push_back(
-        {domain.name, fmt::format("{}", fmt::join(domain.cpus, ",")), format_size(domain.memory),
-         domain.memory_base ? fmt::format("{:#x}", *domain.memory_base) : "anywhere",
-         domain.kernel.filename().string(), fmt::format("{}", domain.devices.size())});
+    domains.push_back({domain.name, fmt::format("{}", fmt::join(domain.cpus, ",")),
+                       format_size(domain.memory),
+                       domain.memory_base ? fmt::format("{:#x}", *domain.memory_base) : "anywhere",
+                       kernel_words(domain), fmt::format("{}", domain.devices.size())});
     if (const std::string words = roles(domain); !words.empty()) {
       isolation += fmt::format("domain {}: {}\n", domain.name, words);
     }
@@ -180,6 +186,7 @@ nlohmann::json ownership_json(const Plan& plan) {
                             {"cpus", domain.cpus},
                             {"memory", domain.memory},
                             {"kernel", domain.kernel.string()},
+                            {"kernel_kind", domain.kernel_offset ? "raw" : "image"},
                             {"cmdline", domain.cmdline},
                             {"autostart", domain.autostart},
                             {"on_reboot", domain.on_reboot},
@@ -189,6 +196,7 @@ nlohmann::json ownership_json(const Plan& plan) {
                             {"hardware", domain.hardware},
                             {"slots", domain.slots},
                             {"devices", devices}};
+    if (domain.kernel_offset) entry["kernel_offset"] = *domain.kernel_offset;
     if (domain.memory_base) entry["memory_base"] = *domain.memory_base;
     if (domain.iommu != "none") entry["isolation"] = domain.isolation();
     if (!domain.initrd.empty()) entry["initrd"] = domain.initrd.string();

@@ -2,9 +2,11 @@
 
 #include <zlib.h>
 
+#include <algorithm>
 #include <array>
 #include <fstream>
 #include <iterator>
+#include <string_view>
 
 #include "core/base/address.hpp"
 #include "core/manifest/bundle.hpp"
@@ -14,6 +16,28 @@ namespace {
 
 constexpr std::size_t kMaxUnpacked = kGiB;
 constexpr int kGzipWindow = 15 + 16;  // zlib.h, inflateInit2: + 16 for a gzip header
+
+/// Files that begin like these are no code: something has to read them first.
+constexpr std::array<std::string_view, 10> kOtherKinds = {
+    "\x7f"
+    "ELF",               // ELF
+    "MZ",                // an EFI program
+    "\x27\x05\x19\x56",  // U-Boot's uImage
+    "\xd0\x0d\xfe\xed",  // a device tree, U-Boot's FIT
+    "\xfd"
+    "7zXZ",              // xz
+    "BZh",               // bzip2
+    "\x28\xb5\x2f\xfd",  // zstd
+    "\x04\x22\x4d\x18",  // lz4
+    "070701",            // cpio
+    "#!",                // a script
+};
+
+bool needs_a_loader(std::span<const std::uint8_t> bytes) {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return std::any_of(kOtherKinds.begin(), kOtherKinds.end(),
+                     [text](std::string_view kind) { return text.starts_with(kind); });
+}
 
 }  // namespace
 
@@ -52,15 +76,16 @@ std::optional<Bytes> gunzip(std::span<const std::uint8_t> bytes) {
   return result;
 }
 
-Result<Bytes> read_kernel(const std::filesystem::path& path) {
+Result<Kernel> read_kernel(const std::filesystem::path& path) {
   auto bytes = read_file(path);
   if (!bytes) return fail(Code::kNotFound);
   if (is_gzip(*bytes)) {
     bytes = gunzip(*bytes);
     if (!bytes) return fail(Code::kBadChecksum);
   }
-  if (!manifest::is_arm64_image(*bytes)) return fail(Code::kUnsupported);
-  return *std::move(bytes);
+  const bool raw = !manifest::is_arm64_image(*bytes);
+  if (raw && (bytes->empty() || needs_a_loader(*bytes))) return fail(Code::kUnsupported);
+  return Kernel{*std::move(bytes), raw};
 }
 
 }  // namespace penstock::tool
