@@ -36,16 +36,22 @@ class Role:
 # What makes the power button an input device: its GPIO controller's driver is part of the kernels.
 BUTTON = ("gpio_keys", "evdev")
 
+# ext4 asks the kernel for its checksum, which was a module of its own before 7.x.
+EXT4 = ("crc32c_generic", "ext4")
+# What a kernel does not have: the checksum is a part of it, and the flavour for clouds has no
+# buttons.
+WITHOUT = {"newest": {"crc32c_generic", "gpio_keys"}}
+
 ROLES = {
     "shell": Role(modules=BUTTON),
-    "driver": Role(modules=("nvme", "crc32c_generic", "ext4", *BUTTON), script="shell"),
-    "store": Role(modules=("nvme", "crc32c_generic", "ext4"), programs=("canary",),
+    "driver": Role(modules=("nvme", *EXT4, *BUTTON), script="shell"),
+    "store": Role(modules=("nvme", *EXT4), programs=("canary",),
                   libraries=("drive",)),
     "net": Role(modules=("igb", "af_packet"), programs=("edu_traitor",), libraries=("card",)),
-    "iommu": Role(modules=("nvme", "crc32c_generic", "ext4", "igb", "af_packet",
+    "iommu": Role(modules=("nvme", *EXT4, "igb", "af_packet",
                            "vfio_iommu_type1", "vfio_pci"),
                   programs=("edu_stray",), libraries=("drive", "card")),
-    "visitor": Role(modules=("nvme", "crc32c_generic", "ext4", "igb", "igbvf", "af_packet"),
+    "visitor": Role(modules=("nvme", *EXT4, "igb", "igbvf", "af_packet"),
                     programs=("traces",), libraries=("drive", "card")),
     "control": Role(modules=("nvme", "igb"), programs=("nvme_vf",), tools=("penstockctl",)),
     "lspci": Role(modules=("nvme", "igb"), libraries=("drive",), trees=("pciutils",)),
@@ -186,7 +192,7 @@ def compile_program(name: str) -> Path:
 
 
 def build(role: str, kernel: str) -> Path:
-    """The archive for `role` with the modules of `kernel` ("6.1" or "6.12")."""
+    """The archive for `role` with the modules of `kernel` (one of paths.KERNELS)."""
     what = ROLES[role]
     script = paths.GUEST_SOURCES / f"{what.script or role}.sh"
     files: list[tuple[str, Path, int]] = [("bin/busybox", paths.busybox(), 0o755)]
@@ -209,12 +215,13 @@ def build(role: str, kernel: str) -> Path:
         files.append((f"bin/{program}", compile_program(program), 0o755))
 
     tree = module_tree(kernel) if what.modules else None
+    wanted = tuple(name for name in what.modules if name not in WITHOUT.get(kernel, ()))
     digest = hashlib.sha256(Path(__file__).read_bytes())
     for name, path, mode in files:
         digest.update(f"{name} {mode:o}\n".encode() + path.read_bytes())
     if tree is not None:
         # The tree's own name holds the kernel's full version.
-        digest.update(f"{tree.name} {what.modules}\n".encode() +
+        digest.update(f"{tree.name} {wanted}\n".encode() +
                       (tree / "modules.builtin").read_bytes())
     key = digest.hexdigest()
 
@@ -231,7 +238,7 @@ def build(role: str, kernel: str) -> Path:
     for name, path, mode in files:
         archive.file(name, path.read_bytes(), mode)
     if not what.minimal:
-        modules = load_modules(tree, what.modules) if tree is not None else {}
+        modules = load_modules(tree, wanted) if tree is not None else {}
         for name, data in modules.items():
             archive.file(f"modules/{name}.ko", data)
         archive.file("modules/order", "".join(f"{name}.ko\n" for name in modules).encode())

@@ -11,7 +11,7 @@ PAYLOAD = Path(os.environ.get("PENSTOCK_PAYLOAD", BUILD / "payload"))
 GUEST = BUILD / "guest"
 RUNS = BUILD / "runs"
 
-KERNELS = ("6.1", "6.12")
+KERNELS = ("6.1", "6.12", "newest")
 
 QEMU = os.environ.get("PENSTOCK_QEMU", "qemu-system-aarch64")
 TOOL = Path(os.environ.get("PENSTOCK_TOOL", BUILD / "host" / "tools" / "penstock" / "penstock"))
@@ -31,12 +31,21 @@ def need(path: Path, made_by: str) -> Path:
     return path
 
 
-def kernel_image(version: str) -> Path:
-    return need(PAYLOAD / f"kernel-{version}" / "Image", "./dev build")
+def kernel_part(line: str, part: str) -> Path:
+    return need(PAYLOAD / f"kernel-{line}" / part, "./dev test" if line == "newest" else "./dev build")
 
 
-def kernel_modules(version: str) -> Path:
-    return need(PAYLOAD / f"kernel-{version}" / "modules", "./dev build")
+def kernel_image(line: str) -> Path:
+    return kernel_part(line, "Image")
+
+
+def kernel_modules(line: str) -> Path:
+    return kernel_part(line, "modules")
+
+
+def kernel_release(line: str) -> str:
+    """What `uname -r` says in a guest with this kernel."""
+    return kernel_part(line, "version").read_text().strip()
 
 
 def busybox() -> Path:

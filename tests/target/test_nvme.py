@@ -3,6 +3,7 @@
 import pytest
 
 import disk
+import paths
 import scenario
 from console import fields
 from demo import Judgement, Results, judge_store
@@ -11,7 +12,7 @@ BOOT, WORK = 300, 600
 
 
 # Covers: S0.7 S1.9 S2.1 S3.4 S3.25
-@pytest.mark.parametrize("kernel", ["6.1", "6.12"])
+@pytest.mark.parametrize("kernel", paths.KERNELS)
 def test_verified_io(start, folder, kernel):
     image = folder / "store.img"
     digest = disk.make(image, seed=11)
@@ -30,6 +31,27 @@ def test_verified_io(start, folder, kernel):
     counted = [event.fields for event in board.console.events() if event.name == "device"]
     assert counted and counted[-1]["bdf"] == scenario.NVME and counted[-1]["interrupts"] > 0
     # Nothing was blocked: the drive only ever reached for what is its owner's.
+    assert not [event for event in board.console.events() if event.name == "blocked"]
+
+
+# Debian's newest kernel, too, drives its own SMMU with its stock driver.
+def test_newest_kernel_with_an_smmu_of_its_own(start, folder):
+    image = folder / "store.img"
+    digest = disk.make(image, seed=13)
+    nonce = "nvme-own-smmu"
+    board = start([scenario.guest("store", "store", "newest", [0, 1],
+                                  f"nonce={nonce} busy=1 iommu.strict=1", iommu="smmuv3",
+                                  devices=[scenario.Device(scenario.NVME)])],
+                  scenario.qemu_devices(nvme=image))
+    board.wait_for("store", r"RESULT store done", BOOT + WORK, "the drive's data to be verified")
+    assert board.wait_end(120) == 0
+    judgement = Judgement()
+    device = judge_store(judgement, Results(board.console, "store"), image, digest, nonce,
+                         {"1b36:0010"})
+    assert judgement.ok, judgement.failed
+    exits, = [event.fields for event in board.console.events() if event.name == "exits"]
+    # Strict: what the drive was given is invalidated at the SMMU, each time.
+    assert exits["iommu"] > 1000 and device["bytes_written"] >= 32 << 20
     assert not [event for event in board.console.events() if event.name == "blocked"]
 
 
