@@ -69,6 +69,7 @@ void start_machine(Machine& m, Hpa image, Hpa tree) {
   m.psci = platform::Psci(m.board.psci == manifest::Conduit::kSmc   ? platform::PsciConduit::kSmc
                           : m.board.psci == manifest::Conduit::kHvc ? platform::PsciConduit::kHvc
                                                                     : platform::PsciConduit::kNone);
+  m.psci.probe();
   if (!arch::cpu_is_suitable()) {
     arch::panic("the CPU lacks 40-bit addresses, 4 KiB pages or GICv3 system registers");
   }

@@ -67,13 +67,36 @@ void handle_instruction_abort(Vcpu& vcpu, const GuestFrame& frame, std::uint64_t
   impossible(vcpu, frame, "an instruction fetched from outside RAM, virtual address", far);
 }
 
+bool has_pending_interrupt(const port::ListRegisters& registers) {
+  constexpr unsigned kPending = 62;  // ICH_LR<n>_EL2.State, low bit
+  for (unsigned i = 0; i < registers.count(); ++i) {
+    if ((registers.read(i) >> kPending & 1) != 0) return true;
+  }
+  return false;
+}
+
+/// As WFI of the guest's own: sleeps until a physical interrupt is pending, unless a virtual one
+/// waits already. What another CPU leaves for this one comes with an SGI. It may wake for nothing,
+/// as WFI may.
+void suspend(Vcpu& vcpu) {
+  vmsi::VirtualGic& gic = vcpu.partition->domain().gic();
+  if (gic.needs_delivery(vcpu.index)) gic.deliver(vcpu.index, vcpu.list_registers);
+  if (!has_pending_interrupt(vcpu.list_registers)) wait_for_interrupt();
+}
+
 void handle_firmware_call(Vcpu& vcpu, GuestFrame& frame) {
   vcpu.exits.add(vm::Exit::kHypercall);
-  const vm::PsciCall call = vm::decode_psci(frame.x[0], frame.x[1], frame.x[2], frame.x[3]);
+  const vm::PsciCall call =
+      vm::decode_psci(frame.x[0], frame.x[1], frame.x[2], frame.x[3], machine().psci);
   Partition& partition = *vcpu.partition;
   using Kind = vm::PsciCall::Kind;
   switch (call.kind) {
     case Kind::kAnswer: frame.x[0] = static_cast<std::uint64_t>(call.answer); return;
+    case Kind::kWorkaround: machine().psci.workaround(call.function); return;
+    case Kind::kSuspend:
+      suspend(vcpu);
+      frame.x[0] = static_cast<std::uint64_t>(call.answer);
+      return;
     case Kind::kCpuOn:
       frame.x[0] =
           static_cast<std::uint64_t>(partition.cpu_on(call.affinity, call.entry, call.context));
