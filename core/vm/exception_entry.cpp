@@ -22,7 +22,6 @@ using Mode    = Field< 4,  0>;
 
 // SCTLR_EL1 (DDI 0487 D19.2.122).
 using SpIntMask = Field<62, 62>;
-using Nmi       = Field<61, 61>;
 using Dssbs     = Field<44, 44>;
 using Span      = Field<23, 23>;
 
@@ -49,12 +48,6 @@ std::uint64_t vector_offset(std::uint64_t pstate) {
   return get<Aarch32>(pstate) == 0 ? 0x400 : 0x600;
 }
 
-/// Masks interrupts that have superpriority, unless SCTLR_EL1.SPINTMASK leaves that to the stack
-/// pointer's choice.
-bool masks_all_interrupts(std::uint64_t sctlr) {
-  return get<Nmi>(sctlr) != 0 && get<SpIntMask>(sctlr) == 0;
-}
-
 }  // namespace
 
 ExceptionEntry take_to_el1(std::uint64_t pstate, std::uint64_t sctlr,
@@ -66,7 +59,7 @@ ExceptionEntry take_to_el1(std::uint64_t pstate, std::uint64_t sctlr,
   if (features.pan && get<Span>(sctlr) == 0) taken = with<Pan>(taken, 1);
   if (features.ssbs) taken = with<Ssbs>(taken, get<Dssbs>(sctlr));
   if (features.mte) taken = with<Tco>(taken, 1);
-  if (features.nmi) taken = with<AllInt>(taken, masks_all_interrupts(sctlr) ? 1 : 0);
+  if (features.nmi) taken = with<AllInt>(taken, 1 - get<SpIntMask>(sctlr));
   return {taken, vector_offset(pstate)};
 }
 

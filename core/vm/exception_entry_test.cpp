@@ -38,7 +38,7 @@ TEST(ExceptionEntry, HandlerRunsAtEl1WithItsOwnStackAndEverythingMasked) {
 TEST(ExceptionEntry, FlagsDitAndPanStayAndTheRestOfTheOldStateIsGone) {
   const std::uint64_t old = kNzcv | kDit | kPan | kUao | kSs | kIl | kBtype | kSsbs | kTco | kEl0;
   EXPECT_EQ(take_to_el1(old, kSpan, kNone).pstate, kNzcv | kDit | kPan | kDaif | kEl1h);
-  EXPECT_EQ(take_to_el1(kEl0, kSpan, kAll).pstate, kTco | kDaif | kEl1h);
+  EXPECT_EQ(take_to_el1(kEl0, kSpan, kAll).pstate, kTco | kAllInt | kDaif | kEl1h);
 }
 
 TEST(ExceptionEntry, ThirtyTwoBitStateLeavesNothingOfItsOwn) {
@@ -60,10 +60,12 @@ TEST(ExceptionEntry, SsbsIsWhatSctlrSaysWhereTheCpuHasIt) {
   EXPECT_EQ(take_to_el1(kEl0, kSpan | kDssbs, kNone).pstate & kSsbs, 0u);
 }
 
-TEST(ExceptionEntry, NmiMasksAllUnlessTheStackPointerDecides) {
+// Whether SCTLR_EL1.NMI is set makes no difference to what is written, only to what it means.
+TEST(ExceptionEntry, AllInterruptsAreMaskedUnlessTheStackPointerDecides) {
   EXPECT_EQ(take_to_el1(kEl0, kSpan | kNmi, kAll).pstate & kAllInt, kAllInt);
   EXPECT_EQ(take_to_el1(kEl0, kSpan | kNmi | kSpIntMask, kAll).pstate & kAllInt, 0u);
-  EXPECT_EQ(take_to_el1(kEl0 | kAllInt, kSpan, kAll).pstate & kAllInt, 0u);
+  EXPECT_EQ(take_to_el1(kEl0, kSpan, kAll).pstate & kAllInt, kAllInt);
+  EXPECT_EQ(take_to_el1(kEl0 | kAllInt, kSpan | kSpIntMask, kAll).pstate & kAllInt, 0u);
   EXPECT_EQ(take_to_el1(kEl0, kSpan | kNmi, kNone).pstate & kAllInt, 0u);
 }
 
