@@ -29,6 +29,19 @@ struct Access {
   return static_cast<unsigned>(esr >> 26) & 0x3f;
 }
 
+/// ESR_EL2.IL: not one of Thumb's short instructions. Where an abort's syndrome does not describe
+/// the access (ISV), it is set whatever the length.
+[[nodiscard]] constexpr bool is_32_bit_instruction(std::uint64_t esr) {
+  return (esr >> 25 & 1) != 0;
+}
+
+/// Traps of AArch32 that have CV and COND: WFx, MCR and the like to CP14 and CP15, floating point,
+/// to an absent coprocessor (ISS encodings of DDI 0487 D24.2.40).
+[[nodiscard]] constexpr bool has_condition(std::uint64_t esr) {
+  const unsigned ec = exception_class(esr);
+  return ec == 0x01 || (ec >= 0x03 && ec <= 0x08) || ec == 0x0c;
+}
+
 [[nodiscard]] constexpr std::optional<Access> decode_access(std::uint64_t esr) {
   if ((esr >> 24 & 1) == 0) return std::nullopt;
   return Access{1U << (esr >> 22 & 3), static_cast<unsigned>(esr >> 16 & 0x1f), (esr >> 6 & 1) != 0,

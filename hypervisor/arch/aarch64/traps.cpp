@@ -2,6 +2,7 @@
 // guest may do.
 #include "hypervisor/arch/aarch64/traps.hpp"
 
+#include "core/vm/emulated_instruction.hpp"
 #include "core/vm/psci.hpp"
 #include "hypervisor/arch/aarch64/context.hpp"
 #include "hypervisor/arch/aarch64/id_registers.hpp"
@@ -13,8 +14,20 @@
 namespace penstock::arch {
 namespace {
 
-void skip_instruction(GuestFrame& frame) {
-  frame.elr += 4;
+/// The instruction that trapped has been carried out. `esr`: the syndrome of its trap.
+void skip_instruction(GuestFrame& frame, std::uint64_t esr) {
+  const vm::InstructionState next =
+      vm::after_instruction({frame.elr, frame.spsr}, is_32_bit_instruction(esr));
+  frame.elr = next.pc;
+  frame.spsr = next.pstate;
+}
+
+/// What an access of a big-endian guest moves, between its register and a device, which is
+/// little-endian.
+std::uint64_t on_the_bus(const GuestFrame& frame, const Access& access, std::uint64_t value) {
+  if (!vm::is_big_endian(frame.spsr, PENSTOCK_READ_SYSREG(sctlr_el1))) [[likely]]
+    return value;
+  return vm::swap_bytes(value, access.size);
 }
 
 /// The domain did something that no machine of its kind can answer: it is stopped, with the place
@@ -43,7 +56,8 @@ void handle_data_abort(Vcpu& vcpu, GuestFrame& frame, std::uint64_t esr) {
   vm::Domain& domain = vcpu.partition->domain();
   vm::Exit reason = vm::Exit::kImpossible;
   if (access->write) {
-    const std::uint64_t value = frame.read(access->reg) & all_ones(access->size);
+    const std::uint64_t value =
+        on_the_bus(frame, *access, frame.read(access->reg)) & all_ones(access->size);
     if (!domain.write(vcpu.index, at, access->size, value, vcpu.list_registers, reason)) {
       if (domain.retry(at)) return;
       return impossible(vcpu, frame, "a write to an address where nothing is:", at.value());
@@ -54,10 +68,10 @@ void handle_data_abort(Vcpu& vcpu, GuestFrame& frame, std::uint64_t esr) {
       if (domain.retry(at)) return;
       return impossible(vcpu, frame, "a read from an address where nothing is:", at.value());
     }
-    frame.write(access->reg, extend(*access, *value));
+    frame.write(access->reg, extend(*access, on_the_bus(frame, *access, *value)));
   }
   vcpu.exits.add(reason);
-  skip_instruction(frame);
+  skip_instruction(frame, esr);
 }
 
 void handle_instruction_abort(Vcpu& vcpu, const GuestFrame& frame, std::uint64_t esr) {
@@ -120,19 +134,28 @@ void handle_system_register(Vcpu& vcpu, GuestFrame& frame, std::uint64_t esr) {
   if (name == encode(3, 0, 12, 11, 5) && !access.read) {  // ICC_SGI1R_EL1
     vcpu.exits.add(vm::Exit::kSgi);
     vcpu.partition->domain().gic().send_sgi(vcpu.index, frame.read(access.reg));
-    return skip_instruction(frame);
+    return skip_instruction(frame, esr);
   }
   if (access.op0 == 3 && access.op1 == 0 && access.crn == 0 && access.read) {
     vcpu.exits.add(vm::Exit::kIdRegister);
     frame.write(access.reg, guest_id_register(access.crm, access.op2));
-    return skip_instruction(frame);
+    return skip_instruction(frame, esr);
   }
   vcpu.exits.add(vm::Exit::kSystemRegister);
   const bool group0_sgi = name == encode(3, 0, 12, 11, 6) || name == encode(3, 0, 12, 11, 7);
   if (name == encode(3, 0, 1, 0, 1) ||
       group0_sgi) {  // ACTLR_EL1; ICC_ASGI1R, ICC_SGI0R: no other group exists
     if (access.read) frame.write(access.reg, 0);
-    return skip_instruction(frame);
+    return skip_instruction(frame, esr);
+  }
+  inject_undefined(frame);
+}
+
+/// Nothing that a guest may do. One of AArch32 can have trapped although its condition fails: then
+/// it does nothing (DDI 0487 D1.3.6).
+void handle_other_instruction(GuestFrame& frame, std::uint64_t esr) {
+  if (has_condition(esr) && !vm::condition_holds(esr, frame.spsr)) {
+    return skip_instruction(frame, esr);
   }
   inject_undefined(frame);
 }
@@ -231,11 +254,11 @@ extern "C" void handle_guest_sync(GuestFrame* frame) {
     case ExceptionClass::kSystemRegister: handle_system_register(vcpu, *frame, esr); break;
     case ExceptionClass::kHvc64: handle_firmware_call(vcpu, *frame); break;
     case ExceptionClass::kSmc64:
-      skip_instruction(*frame);  // a trapped SMC returns to itself (DDI 0487 D1.3.2)
+      skip_instruction(*frame, esr);  // a trapped SMC returns to itself (DDI 0487 D1.3.2)
       handle_firmware_call(vcpu, *frame);
       break;
     case ExceptionClass::kInstructionAbort: handle_instruction_abort(vcpu, *frame, esr); break;
-    default: inject_undefined(*frame); break;
+    default: handle_other_instruction(*frame, esr); break;
   }
   before_return(vcpu);
 }
