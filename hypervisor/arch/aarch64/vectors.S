@@ -20,6 +20,12 @@
   msr   spsr_el2, x1
   .endm
 
+  .macro return_from_exception         // eret is no barrier: a CPU may try what follows, at EL2 with a guest's registers
+  eret
+  dsb   nsh
+  isb
+  .endm
+
   .macro slot target
   .balign 128
   b     \target
@@ -74,7 +80,7 @@ exception_vectors:
   ldp   x16, x17, [sp, #128]
   ldp   x18, x30, [sp, #144]
   add   sp, sp, #FRAME_SIZE
-  eret
+  return_from_exception
 
   slot  guest_fiq
   slot  guest_serror
@@ -130,7 +136,7 @@ restore_and_return:
   ldr   x30, [sp, #240]
   ldp   x0, x1, [sp, #0]
   add   sp, sp, #FRAME_SIZE
-  eret
+  return_from_exception
 
 guest_irq_aarch32:
   save_all
@@ -199,7 +205,7 @@ enter_guest:
   ldp   x26, x27, [x30, #208]
   ldp   x28, x29, [x30, #224]
   mov   x30, xzr
-  eret
+  return_from_exception
 
 // [[noreturn]] void restart_on_stack(void* stack_top, void (*function)(void*), void* argument)
   .global restart_on_stack
