@@ -1,5 +1,6 @@
 #include "hypervisor/arch/aarch64/world.hpp"
 
+#include "core/vm/id_registers.hpp"
 #include "hypervisor/arch/aarch64/context.hpp"
 #include "hypervisor/arch/aarch64/gic_cpu.hpp"
 #include "hypervisor/arch/aarch64/sysreg.hpp"
@@ -37,7 +38,7 @@ constexpr std::uint64_t kVtcr = 1ULL << 31   // RES1
                               | 1ULL << 10   // ORGN0: write-back
                               | 1ULL << 8    // IRGN0: write-back
                               | 1ULL << 6    // SL0: start at level 1
-                              | 24;          // T0SZ: 40-bit IPA
+                              | (64 - vm::kIpaBits);  // T0SZ
 constexpr std::uint64_t kSctlrEl1Reset = 0x30d0'0800;  // MMU and caches off, RES1 bits
 // clang-format on
 
