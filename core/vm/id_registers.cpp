@@ -31,7 +31,8 @@ constexpr Visible kAa64Pfr0[] = {
     { 16, kSigned, 1 },  // FP
     { 20, kSigned, 1 },  // AdvSIMD
     { 24, kUpTo,   1 },  // GIC: system registers of version 3; RAS: TERR traps the error records
-    { 48, kUpTo,   1 },  // DIT; SVE, SEL2, MPAM and AMU trap, or are of another world; RME is EL3's
+    { 32, kUpTo,   1 },  // SVE: at the CPU's full length
+    { 48, kUpTo,   1 },  // DIT; SEL2, MPAM and AMU trap, or are of another world; RME is EL3's
     { 56, kUpTo,   1 },  // CSV2: from 2 on it promises SCXTNUM_ELx, which trap (HCR_EL2.EnSCXT)
     { 60, kUpTo,   1 },  // CSV3
 };
@@ -39,6 +40,18 @@ constexpr Visible kAa64Pfr1[] = {
     {  0, kUpTo,   1 },  // BT
     {  4, kUpTo,   2 },  // SSBS; MTE needs HCR_EL2.ATA; RAS_frac, MPAM_frac: as their features; SME traps
     { 32, kUpTo,   1 },  // CSV2_frac: from 2 on it promises SCXTNUM_ELx; NMI, GCS, THE need HCRX_EL2
+};
+constexpr Visible kAa64Zfr0[] = {
+    {  0, kUpTo,   2 },  // SVEver: SVE2p1
+    {  4, kUpTo,   2 },  // AES
+    { 16, kUpTo,   1 },  // BitPerm
+    { 20, kUpTo,   2 },  // BF16
+    { 24, kUpTo,   1 },  // B16B16
+    { 32, kUpTo,   1 },  // SHA3
+    { 40, kUpTo,   1 },  // SM4
+    { 44, kUpTo,   1 },  // I8MM
+    { 52, kUpTo,   1 },  // F32MM
+    { 56, kUpTo,   1 },  // F64MM
 };
 constexpr Visible kAa64Dfr0[] = {
     {  0, kUpTo,   9 },  // DebugVer: Armv8.4; TraceVer: CPTR_EL2.TTA traps
@@ -298,6 +311,7 @@ std::span<const Visible> fields_of(unsigned name) {
     case 0x36: return kMmfr5;
     case 0x40: return kAa64Pfr0;
     case 0x41: return kAa64Pfr1;
+    case 0x44: return kAa64Zfr0;
     case 0x50: return kAa64Dfr0;
     case 0x60: return kAa64Isar0;
     case 0x61: return kAa64Isar1;

@@ -95,7 +95,7 @@ TEST(IdRegisters, FeaturesThatTrapAreHiddenWhateverTheCpuHas) {
 TEST(IdRegisters, RegistersThatNobodyHasLookedAtReadAsZero) {
   constexpr std::array kKnown = {0x10U, 0x11U, 0x12U, 0x14U, 0x15U, 0x16U, 0x17U, 0x20U,
                                  0x21U, 0x22U, 0x23U, 0x24U, 0x25U, 0x26U, 0x27U, 0x30U,
-                                 0x31U, 0x32U, 0x34U, 0x36U, 0x40U, 0x41U, 0x50U,
+                                 0x31U, 0x32U, 0x34U, 0x36U, 0x40U, 0x41U, 0x44U, 0x50U,
                                  0x60U, 0x61U, 0x62U, 0x70U, 0x71U, 0x72U};
   unsigned shown = 0;
   for (unsigned crm = 0; crm < 16; ++crm) {
@@ -171,6 +171,12 @@ TEST(IdRegisters, PerformanceMonitorsOfTheMakersOwnKindAreHidden) {
   EXPECT_EQ(seen(1, 2, 24, 15), 0u);
   EXPECT_EQ(seen(5, 0, 8, 9), 6u);
   EXPECT_EQ(seen(5, 0, 8, 4), 4u);
+}
+
+TEST(IdRegisters, SveIsShownWithItsOwnRegister) {
+  EXPECT_EQ(seen(4, 0, 32, 1), 1u);
+  EXPECT_EQ(visible_id_register(4, 4, 0x0110'1101'0021'0021), 0x0110'1101'0021'0021u);
+  EXPECT_EQ(visible_id_register(4, 4, 0), 0u);
 }
 
 // Cortex-A76 r3p0 as its reference manual lists it, less RAS, LO, SpecSEI's neighbours and EL2's.

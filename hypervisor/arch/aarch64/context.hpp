@@ -27,6 +27,7 @@ static_assert(sizeof(GuestFrame) == 272 && offsetof(GuestFrame, elr) == 248);
 extern "C" {
 [[noreturn]] void enter_guest(const GuestFrame* registers, void* stack_top);
 [[noreturn]] void restart_on_stack(void* stack_top, void (*function)(void*), void* argument);
+void reset_scalable_vectors();
 void secondary_cpu_entry();
 extern const char exception_vectors[];
 }

@@ -31,6 +31,7 @@ std::uint64_t physical_id_register(unsigned crm, unsigned op2) {
     case 0x36: return PENSTOCK_READ_SYSREG(S3_0_C0_C3_6);  // ID_MMFR5_EL1
     case 0x40: return PENSTOCK_READ_SYSREG(id_aa64pfr0_el1);
     case 0x41: return PENSTOCK_READ_SYSREG(id_aa64pfr1_el1);
+    case 0x44: return PENSTOCK_READ_SYSREG(S3_0_C0_C4_4);  // ID_AA64ZFR0_EL1
     case 0x50: return PENSTOCK_READ_SYSREG(id_aa64dfr0_el1);
     case 0x60: return PENSTOCK_READ_SYSREG(id_aa64isar0_el1);
     case 0x61: return PENSTOCK_READ_SYSREG(id_aa64isar1_el1);

@@ -8,7 +8,9 @@
 namespace penstock::arch {
 namespace {
 
-// HCR_EL2 (DDI 0487 D19.2.48).
+// HCR_EL2 (DDI 0487 D19.2.48). Cache maintenance by set and way is not trapped (TSW): a virtual CPU
+// never leaves its physical one, so that the guest means, and reaches, this CPU's own caches, and with
+// SWIO it can clean what is in them but not throw away what another domain wrote to a shared level.
 // clang-format off
 constexpr std::uint64_t kHcr = 1ULL << 0     // VM: stage 2 on
                              | 1ULL << 1     // SWIO: set/way invalidate also cleans
@@ -26,10 +28,10 @@ constexpr std::uint64_t kHcr = 1ULL << 0     // VM: stage 2 on
                              | 1ULL << 40    // APK, API: pointer authentication is the guest's
                              | 1ULL << 41;
 constexpr std::uint64_t kCptr = 0x32ff       // RES1
-                              | 1ULL << 8    // TZ: SVE traps
                               | 1ULL << 12   // TSM: SME traps
                               | 1ULL << 20   // TTA: trace registers trap
                               | 1ULL << 30;  // TAM: activity monitors trap
+constexpr std::uint64_t kCptrTz = 1ULL << 8;  // SVE traps
 constexpr std::uint64_t kCnthct = 3;         // EL1PCTEN, EL1PCEN: both timers are the guest's, the CPU is its own
 constexpr std::uint64_t kMdcrTraps = 1ULL << 14 | 1ULL << 19;  // TPMS, TTRF: profiling and trace filters trap
 constexpr std::uint64_t kMdcrHpmd = 1ULL << 17;  // no counting at EL2
@@ -51,6 +53,10 @@ std::uint64_t vttbr(Hpa root, Vmid vmid) {
 std::uint64_t output_size() {
   const std::uint64_t pa_range = PENSTOCK_READ_SYSREG(id_aa64mmfr0_el1) & 0xf;
   return (pa_range > 5 ? 5 : pa_range) << 16;
+}
+
+bool has_sve() {
+  return (PENSTOCK_READ_SYSREG(id_aa64pfr0_el1) >> 32 & 0xf) != 0;
 }
 
 void reset_el1() {
@@ -93,7 +99,9 @@ void prepare_world(const WorldConfig& world) {
   PENSTOCK_WRITE_SYSREG(vmpidr_el2, 1ULL << 31 | world.virtual_affinity);
   PENSTOCK_WRITE_SYSREG(vtcr_el2, kVtcr | output_size());
   PENSTOCK_WRITE_SYSREG(vttbr_el2, vttbr(world.stage2_root, world.vmid));
-  PENSTOCK_WRITE_SYSREG(cptr_el2, kCptr);
+  PENSTOCK_WRITE_SYSREG(cptr_el2, has_sve() ? kCptr : kCptr | kCptrTz);
+  context_sync();
+  if (has_sve()) reset_scalable_vectors();
   PENSTOCK_WRITE_SYSREG(hstr_el2, 0);
   const std::uint64_t counters = (PENSTOCK_READ_SYSREG(pmcr_el0) >> 11) & 0x1f;
   PENSTOCK_WRITE_SYSREG(mdcr_el2, kMdcrHpmd | kMdcrTraps | counters);
