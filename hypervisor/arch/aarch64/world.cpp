@@ -1,5 +1,6 @@
 #include "hypervisor/arch/aarch64/world.hpp"
 
+#include "core/vm/exception_entry.hpp"
 #include "core/vm/id_registers.hpp"
 #include "hypervisor/arch/aarch64/context.hpp"
 #include "hypervisor/arch/aarch64/gic_cpu.hpp"
@@ -43,6 +44,17 @@ constexpr std::uint64_t kVtcr = 1ULL << 31   // RES1
                               | (64 - vm::kIpaBits);  // T0SZ
 constexpr std::uint64_t kSctlrEl1Reset = 0x30d0'0800;  // MMU and caches off, RES1 bits
 // clang-format on
+
+/// Fields of ID_AA64MMFR1_EL1 and ID_AA64PFR1_EL1 (DDI 0487 D19.2).
+vm::PstateFeatures pstate_features() {
+  const std::uint64_t mmfr1 = PENSTOCK_READ_SYSREG(id_aa64mmfr1_el1);
+  const std::uint64_t pfr1 = PENSTOCK_READ_SYSREG(id_aa64pfr1_el1);
+  const auto field = [](std::uint64_t value, unsigned low) { return value >> low & 0xf; };
+  return {.pan = field(mmfr1, 20) != 0,
+          .ssbs = field(pfr1, 4) != 0,
+          .mte = field(pfr1, 8) >= 2,
+          .nmi = field(pfr1, 36) != 0};
+}
 
 std::uint64_t vttbr(Hpa root, Vmid vmid) {
   return root.value() | static_cast<std::uint64_t>(vmid.value()) << 48;
@@ -120,17 +132,19 @@ bool cpu_is_suitable() {
   return addresses && granule && gic;
 }
 
-void inject_undefined(GuestFrame& frame) {
-  constexpr std::uint64_t kUnknownReason32Bit = 1ULL << 25;  // EC 0, IL
-  PENSTOCK_WRITE_SYSREG(esr_el1, kUnknownReason32Bit);
+void take_exception(GuestFrame& frame, std::uint64_t syndrome) {
+  const vm::ExceptionEntry entry =
+      vm::take_to_el1(frame.spsr, PENSTOCK_READ_SYSREG(sctlr_el1), pstate_features());
+  PENSTOCK_WRITE_SYSREG(esr_el1, syndrome);
   PENSTOCK_WRITE_SYSREG(spsr_el1, frame.spsr);
   PENSTOCK_WRITE_SYSREG(elr_el1, frame.elr);
-  std::uint64_t offset = 0x000;                    // EL1 with SP_EL0
-  if ((frame.spsr & 0x1f) == 0x5) offset = 0x200;  // EL1 with SP_EL1
-  if ((frame.spsr & 0x1f) == 0x0) offset = 0x400;  // EL0, 64-bit
-  if ((frame.spsr & 0x10) != 0) offset = 0x600;    // EL0, 32-bit
-  frame.elr = PENSTOCK_READ_SYSREG(vbar_el1) + offset;
-  frame.spsr = kSpsrEl1hMasked;
+  frame.elr = PENSTOCK_READ_SYSREG(vbar_el1) + entry.vector_offset;
+  frame.spsr = entry.pstate;
+}
+
+void inject_undefined(GuestFrame& frame) {
+  constexpr std::uint64_t kUnknownReason32Bit = 1ULL << 25;  // EC 0, IL
+  take_exception(frame, kUnknownReason32Bit);
 }
 
 void invalidate_stage2(Hpa root, Vmid vmid, Gpa start, std::uint64_t size) {

@@ -15,7 +15,7 @@ struct WorldConfig {
   std::uint64_t virtual_affinity = 0;
 };
 
-/// SPSR_EL2 of a guest that starts, and of one that takes an exception: EL1 with SP_EL1, DAIF set.
+/// SPSR_EL2 of a guest that starts: EL1 with SP_EL1, DAIF set.
 inline constexpr std::uint64_t kSpsrEl1hMasked = 0x3c5;
 
 /// Puts EL1 of this CPU into its architectural reset state and sets the traps and stage 2 of a
@@ -28,6 +28,10 @@ void quiet_timers();
 /// True when this CPU has what guests need: 40-bit addresses (PARange), 4 KiB stage-2 granule,
 /// GICv3 system registers.
 [[nodiscard]] bool cpu_is_suitable();
+
+/// Makes the guest take a synchronous exception to EL1 at the instruction that trapped, as the CPU
+/// would; `syndrome`: its ESR_EL1.
+void take_exception(GuestFrame& frame, std::uint64_t syndrome);
 
 /// Makes the guest take an Undefined Instruction exception at the instruction that trapped (DDI
 /// 0487 D1.3.5).
