@@ -5,6 +5,7 @@
 #include "core/base/bytes.hpp"
 #include "core/base/text.hpp"
 #include "core/manifest/bundle.hpp"
+#include "hypervisor/arch/aarch64/branch_history.hpp"
 #include "hypervisor/arch/aarch64/context.hpp"
 #include "hypervisor/arch/aarch64/gic_cpu.hpp"
 #include "hypervisor/arch/aarch64/panic.hpp"
@@ -128,6 +129,10 @@ void start_interrupts(Machine& m) {
 void start_own_cpu(Machine& m, arch::Cpu& cpu) {
   arch::set_own_cpu(cpu);
   PENSTOCK_WRITE_SYSREG(vbar_el2, reinterpret_cast<std::uintptr_t>(arch::exception_vectors));
+  if (m.options.spectre_bhb) {
+    constexpr std::int64_t kNeeded = 0;
+    arch::install_clearing_vectors(cpu, m.psci.arch_feature(vm::kArchWorkaround3) == kNeeded);
+  }
   PENSTOCK_WRITE_SYSREG(hcr_el2, 1ULL << 31 | 7ULL << 3);
   arch::context_sync();
   if (cpu.redistributor == 0) arch::panic("a CPU has no redistributor");

@@ -18,16 +18,20 @@ std::optional<bool> on_or_off(std::string_view word) {
   return std::nullopt;
 }
 
+/// Takes the word when it is `name`=on or off.
+bool take_switch(std::string_view word, std::string_view name, bool& option) {
+  if (!word.starts_with(name)) return false;
+  word.remove_prefix(name.size());
+  if (!word.starts_with('=')) return false;
+  word.remove_prefix(1);
+  const auto value = on_or_off(word);
+  if (value) option = *value;
+  return value.has_value();
+}
+
 void read_word(std::string_view word, BootOptions& options) {
-  constexpr std::string_view kViommu = "viommu=";
-  if (word.starts_with(kViommu)) {
-    std::string_view choice = word;
-    choice.remove_prefix(kViommu.size());
-    if (const auto value = on_or_off(choice)) {
-      options.viommu = *value;
-      return;
-    }
-  }
+  if (take_switch(word, "viommu", options.viommu)) return;
+  if (take_switch(word, "spectre-bhb", options.spectre_bhb)) return;
   if (options.unknown.empty()) options.unknown = word;
 }
 

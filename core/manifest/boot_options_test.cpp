@@ -17,6 +17,12 @@ TEST(BootOptions, ViommuIsOnUnlessSwitchedOff) {
   EXPECT_TRUE(boot_options("viommu=off viommu=true").unknown.empty());
 }
 
+TEST(BootOptions, BranchHistoryIsClearedUnlessSwitchedOff) {
+  EXPECT_TRUE(boot_options("").spectre_bhb);
+  EXPECT_TRUE(boot_options("spectre-bhb=maybe").spectre_bhb);
+  EXPECT_FALSE(boot_options("viommu=on spectre-bhb=off").spectre_bhb);
+}
+
 // Covers: S2.13
 TEST(BootOptions, FirstWordThatIsNoneIsNamed) {
   EXPECT_EQ(boot_options("viommu=maybe quiet").unknown, "viommu=maybe");

@@ -170,7 +170,7 @@ class Board:
         if self.profile:
             options += f",profile={self.profile:x}"
         run = self._run("virt,virtualization=on,gic-version=3,iommu=smmuv3", BOARD_MEMORY,
-                        ["-kernel", bundle], options)
+                        ["-kernel", bundle, "-append", "spectre-bhb=off"], options)
         if not run.events("end"):
             raise Broken(f"{self.name}: the hypervisor did not announce its end")
         return run

@@ -262,8 +262,9 @@ bool take_boot_options(const Options& options, QemuOptions& qemu) {
   for (const std::string& word : options.boot_options) {
     const bool one_word = !word.empty() && word.find(' ') == std::string::npos;
     if (!one_word || !penstock::manifest::boot_options(word).unknown.empty()) {
-      complain(
-          fmt::format("--boot-option: \"{}\" is no boot option; there is viommu=on|off", word));
+      complain(fmt::format(
+          "--boot-option: \"{}\" is no boot option; there are viommu=on|off and spectre-bhb=on|off",
+          word));
       return false;
     }
   }

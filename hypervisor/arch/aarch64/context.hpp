@@ -30,6 +30,9 @@ extern "C" {
 void reset_scalable_vectors();
 void secondary_cpu_entry();
 extern const char exception_vectors[];
+extern const char exception_vectors_after_branches[];
+extern const char exception_vectors_after_instruction[];
+extern const char exception_vectors_after_firmware[];
 }
 
 }  // namespace penstock::arch

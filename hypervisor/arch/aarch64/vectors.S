@@ -7,6 +7,7 @@
 
 #define FRAME_SIZE 272
 #define FRAME_ELR 248                  // SPSR_EL2 beside it
+#define CPU_HISTORY_BRANCHES 4         // struct Cpu, cpu.hpp
 
   .macro save_return_state             // x0 and x1 are saved
   mrs   x0, elr_el2
@@ -55,6 +56,7 @@ exception_vectors:
   slot  guest_sync                     // lower EL, AArch64
 
   .balign 128                          // lower EL IRQ: the hot path, all of it in this slot
+guest_irq:
   sub   sp, sp, #FRAME_SIZE
   stp   x0, x1, [sp, #0]
   stp   x2, x3, [sp, #16]
@@ -89,6 +91,67 @@ exception_vectors:
   slot  guest_irq_aarch32
   slot  guest_fiq
   slot  guest_serror
+
+// The same for CPUs that predict EL2's branches by what a guest has done before (Spectre-BHB, core/vm/branch_history.hpp):
+// from a lower EL, the history is cleared before anything can be predicted by it. x0 and x1 are free there.
+
+  .macro clear_by_branches             // as many as Cpu::history_branches (cpu.hpp) says
+  mrs   x0, tpidr_el2
+  ldr   w0, [x0, #CPU_HISTORY_BRANCHES]
+1:b     2f
+2:subs  w0, w0, #1
+  b.ne  1b
+  dsb   nsh
+  isb
+  .endm
+
+  .macro clear_by_instruction
+  hint  #22                            // CLRBHB
+  isb
+  .endm
+
+  .macro clear_by_firmware             // SMCCC_ARCH_WORKAROUND_3; SMCCC 1.1 lets it change x0 to x3 alone
+  stp   x2, x3, [sp, #-16]!
+  mov   w0, #0x3fff
+  movk  w0, #0x8000, lsl #16
+  smc   #0
+  ldp   x2, x3, [sp], #16
+  .endm
+
+  .macro clearing_slot clear, target
+  .balign 128
+  stp   x0, x1, [sp, #-16]!
+  \clear
+  ldp   x0, x1, [sp], #16
+  b     \target
+  .endm
+
+  .macro clearing_vectors name, clear
+  .section .vectors, "ax"
+  .balign 2048
+  .global \name
+\name:
+  own_exception 0
+  own_exception 1
+  own_exception 2
+  own_exception 3
+  own_exception 4
+  own_exception 5
+  own_exception 6
+  own_exception 7
+  clearing_slot \clear, guest_sync
+  clearing_slot \clear, guest_irq
+  clearing_slot \clear, guest_fiq
+  clearing_slot \clear, guest_serror
+  clearing_slot \clear, guest_aarch32
+  clearing_slot \clear, guest_irq_aarch32
+  clearing_slot \clear, guest_fiq
+  clearing_slot \clear, guest_serror
+  .endm
+
+  clearing_vectors exception_vectors_after_branches, clear_by_branches
+  clearing_vectors exception_vectors_after_instruction, clear_by_instruction
+  clearing_vectors exception_vectors_after_firmware, clear_by_firmware
 
   .text
   .macro save_all

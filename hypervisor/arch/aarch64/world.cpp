@@ -10,8 +10,9 @@ namespace penstock::arch {
 namespace {
 
 // HCR_EL2 (DDI 0487 D19.2.48). Cache maintenance by set and way is not trapped (TSW): a virtual CPU
-// never leaves its physical one, so that the guest means, and reaches, this CPU's own caches, and with
-// SWIO it can clean what is in them but not throw away what another domain wrote to a shared level.
+// never leaves its physical one, so that the guest means, and reaches, this CPU's own caches, and
+// with SWIO it can clean what is in them but not throw away what another domain wrote to a shared
+// level.
 // clang-format off
 constexpr std::uint64_t kHcr = 1ULL << 0     // VM: stage 2 on
                              | 1ULL << 1     // SWIO: set/way invalidate also cleans
