@@ -29,8 +29,9 @@ class Failure(Exception):
     """The board did not do what was expected of it."""
 
 
-def board_command(machine: str = MACHINE, smp: int = 4, memory: str = "4G") -> list[str]:
-    return [paths.QEMU, "-M", machine, "-cpu", "cortex-a76", "-smp", str(smp), "-m", memory,
+def board_command(machine: str = MACHINE, smp: int = 4, memory: str = "4G",
+                  cpu: str = "cortex-a76") -> list[str]:
+    return [paths.QEMU, "-M", machine, "-cpu", cpu, "-smp", str(smp), "-m", memory,
             "-nographic", "-nodefaults", "-serial", "stdio", "-monitor", "none"]
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import paths
 
 SOURCES = paths.GUEST_SOURCES / "hostile"
-PROGRAMS = ("calls", "config", "control", "its", "mmio", "nowhere", "odd", "plug", "smmu")
+PROGRAMS = ("architecture", "calls", "config", "control", "emulation", "its", "mmio", "nowhere",
+            "odd", "plug", "smmu")
 
 
 def build(name: str, folder: Path = SOURCES) -> Path:

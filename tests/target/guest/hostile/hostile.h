@@ -6,6 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// Nothing relocates these programs: data of another file is reached relative to the program counter,
+// not through a table of addresses.
+#define HIDDEN __attribute__((visibility("hidden")))
+
 // Counted by the vectors; the order is known to start.S.
 struct Exceptions {
   uint64_t synchronous;
@@ -13,7 +17,7 @@ struct Exceptions {
   uint64_t errors;
   uint64_t last_syndrome;
 };
-extern struct Exceptions exceptions;
+extern struct Exceptions exceptions HIDDEN;
 
 // The memory map of QEMU's "virt" board, which a guest of the hypervisor has too.
 static const uint64_t kGicd = 0x08000000;
@@ -31,6 +35,11 @@ void say(const char* text);
 void say_number(const char* label, uint64_t value);
 // "RESULT hostile NAME done …counts": the last line of every program.
 void say_result(const char* name, uint64_t attempts);
+
+// "SEEN QUESTION VALUE", for programs whose answers are compared with the bare board's. `answers`
+// counts them.
+void say_answer(const char* question, uint64_t value);
+extern uint64_t answers HIDDEN;
 
 uint64_t random64(void);
 uint64_t random_below(uint64_t limit);

@@ -41,6 +41,22 @@ void say_result(const char* name, uint64_t attempts) {
   say("\n");
 }
 
+uint64_t answers;
+
+void say_answer(const char* question, uint64_t value) {
+  char digits[17];
+  for (int i = 0; i < 16; ++i) {
+    digits[15 - i] = "0123456789abcdef"[(value >> (4 * i)) & 15];
+  }
+  digits[16] = '\0';
+  say("SEEN ");
+  say(question);
+  say(" ");
+  say(digits);
+  say("\n");
+  ++answers;
+}
+
 // xorshift64*: the same sequence in every run, so that what fails once fails again.
 static uint64_t random_state = 0x9e3779b97f4a7c15U;
 
