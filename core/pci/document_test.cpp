@@ -10,6 +10,7 @@
 #include <string>
 
 #include "core/pci/alias_quirks.hpp"
+#include "core/pci/io_quirks.hpp"
 #include "core/pci/mirror_quirks.hpp"
 #include "core/pci/reset_leftovers.hpp"
 #include "core/pci/reset_quirks.hpp"
@@ -140,6 +141,16 @@ void render_mirrors(std::ostream& out) {
   }
 }
 
+void render_io(std::ostream& out) {
+  out << "| device | driver | needs it | source |\n|---|---|---|---|\n";
+  for (const IoQuirk& quirk : io_quirks()) {
+    out << "| `" << hex(quirk.vendor, 4) << ':' << hex(quirk.device, 4);
+    if (quirk.last != quirk.device) out << '-' << hex(quirk.last, 4);
+    out << "` | `" << quirk.driver << "` | " << (quirk.needed ? "yes" : "no") << " | "
+        << quirk.source << " |\n";
+  }
+}
+
 void render_aliases(std::ostream& out) {
   out << "| device | seems to be | source |\n|---|---|---|\n";
   for (const AliasQuirk& quirk : alias_quirks()) {
@@ -214,6 +225,8 @@ themselves where the way up is isolated.
 
 )";
   render_mirrors(out);
+  out << "\n## Devices with registers in I/O space, which is not shown\n\n";
+  render_io(out);
   out << "\n## Devices that use another routing ID besides their own\n\n";
   render_aliases(out);
   out << "\n## Devices whose resets are not what they say\n\n";

@@ -3,6 +3,7 @@
 #include "core/hw/pci/config.hpp"
 #include "core/hw/pci/express.hpp"
 #include "core/pci/alias_quirks.hpp"
+#include "core/pci/io_quirks.hpp"
 #include "core/pci/isolation.hpp"
 #include "core/pci/mirror_quirks.hpp"
 #include "core/pci/reset.hpp"
@@ -42,6 +43,9 @@ constexpr RiskTable kRows = {{
   {Risk::kConfigMirror, Acceptance::kNoIsolation, Support::kNotSupported, "config-mirror",
    "its configuration space can be written through a BAR, past all checks",
    "its DMA and messages stay bounded; its BARs can be moved over its neighbours'"},
+  {Risk::kIoBarNeeded, Acceptance::kNone, Support::kNotSupported, "io-bar-needed",
+   "it has registers in I/O space that its usual driver cannot do without",
+   "they are not shown: that driver fails"},
   {Risk::kWeakReset, Acceptance::kNone, Support::kCaveats, "weak-reset",
    "it is reset by its power state alone, which may leave registers as they were",
    "the reset is checked by its registers alone"},
@@ -57,12 +61,15 @@ constexpr RiskTable kRows = {{
   {Risk::kForeignId, Acceptance::kNone, Support::kCaveats, "foreign-id",
    "it uses the requester ID of another function besides its own",
    "both IDs lead to its owner; a function that has the other one is in the same group"},
-  {Risk::kNoMessages, Acceptance::kNone, Support::kCaveats, "no-messages",
+  {Risk::kNoMessages, Acceptance::kNone, Support::kUntested, "no-messages",
    "it has neither MSI nor MSI-X: its interrupts do not reach its owner",
    "wired interrupts stay disabled"},
-  {Risk::kNotPlaced, Acceptance::kNone, Support::kCaveats, "not-placed",
+  {Risk::kNotPlaced, Acceptance::kNone, Support::kNotSupported, "not-placed",
    "the host bridge's windows have no room for it: it answers no memory access",
    "it decodes nothing"},
+  {Risk::kIoBarHidden, Acceptance::kNone, Support::kCaveats, "io-bar-hidden",
+   "it has registers in I/O space, and nobody knows whether its driver needs them",
+   "they are not shown"},
   {Risk::kErrorReports, Acceptance::kNone, Support::kSupported, "error-reports",
    "it may report an access that it does not support as an error of the whole platform",
    "its owner reaches no address that its BARs do not decode"},
@@ -149,6 +156,7 @@ Risks risks_of(const Inventory& inventory, const FunctionInfo& info, port::Confi
                const Surroundings& around) {
   const ResetMethod method =
       reset_method(info, config, around.bus && resettable_bus(inventory, info) != nullptr);
+  const IoQuirk* const io = io_quirk_of(info.vendor, info.device);
   Risks risks;
   risks.add(Risk::kNoIommu, !around.iommu);
   risks.add(Risk::kNoStream, around.iommu && !around.stream);
@@ -158,6 +166,7 @@ Risks risks_of(const Inventory& inventory, const FunctionInfo& info, port::Confi
   risks.add(Risk::kSharedGroup, has_neighbours(inventory, info));
   risks.add(Risk::kAliasedRequester, info.aliased);
   risks.add(Risk::kConfigMirror, mirrors_config(info));
+  risks.add(Risk::kIoBarNeeded, has_io_bar(info) && io != nullptr && io->needed);
   risks.add(Risk::kWeakReset, method == ResetMethod::kPower);
   risks.add(Risk::kVirtualFunction, info.is_vf);
   risks.add(Risk::kSharedPort, info.is_vf && info.class_code >> 16 == kNetworkClass);
@@ -165,6 +174,7 @@ Risks risks_of(const Inventory& inventory, const FunctionInfo& info, port::Confi
   risks.add(Risk::kForeignId, alias_of(info).has_value());
   risks.add(Risk::kNoMessages, info.msi == 0 && info.msix == 0);
   risks.add(Risk::kNotPlaced, !info.placed);
+  risks.add(Risk::kIoBarHidden, has_io_bar(info) && io == nullptr);
   risks.add(Risk::kErrorReports, reports_errors(info, config));
   risks.add(Risk::kAddressTranslation, info.ats);
   risks.add(Risk::kPhantomFunctions, info.phantom != 0);

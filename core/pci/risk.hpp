@@ -21,6 +21,7 @@ enum class Risk : std::uint8_t {
   kSharedGroup,         // reaches its neighbours without passing the IOMMU
   kAliasedRequester,    // the IOMMU sees a bridge, not the function
   kConfigMirror,        // its config space can be written through a BAR (H16)
+  kIoBarNeeded,         // its usual driver needs registers in I/O space
   kWeakReset,           // power management only: registers that survive D3hot keep their contents
   kVirtualFunction,     // shares engines, memory and firmware with the physical one
   kSharedPort,          // shares a network port: pause frames, bandwidth
@@ -28,6 +29,7 @@ enum class Risk : std::uint8_t {
   kForeignId,           // uses another routing ID besides its own (H38)
   kNoMessages,          // neither MSI nor MSI-X: its wired interrupts are not offered
   kNotPlaced,           // the bridge's windows have no room for its BARs
+  kIoBarHidden,         // has registers in I/O space, which some driver may need
   kErrorReports,        // an access that it does not support becomes a platform error
   kAddressTranslation,  // ATS: can send addresses that it claims to be translated
   kPhantomFunctions,    // can use the routing IDs of functions that it does not have
@@ -36,7 +38,7 @@ enum class Risk : std::uint8_t {
   kSharedInterrupt,     // has a wired interrupt, on a line that others may use
   kFirmware,            // runs code that outlives a reset
 };
-inline constexpr unsigned kRiskCount = 22;
+inline constexpr unsigned kRiskCount = 24;
 
 /// What an owner has to write in the configuration for a device with the risk.
 enum class Acceptance : std::uint8_t {

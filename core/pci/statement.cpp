@@ -1,5 +1,6 @@
 #include "core/pci/statement.hpp"
 
+#include "core/pci/io_quirks.hpp"
 #include "core/pci/isolation.hpp"
 #include "core/pci/reset.hpp"
 
@@ -83,7 +84,9 @@ std::string_view meaning_of(Support level) {
     case kTestedOnly: return "part of the tests, not meant for anything else";
     case kUntested: return "isolated by the same means, but no claim: this kind has not been tried";
     case kNotSupported:
-      return "no claim; not assigned unless the configuration accepts the risk by name";
+      return "no claim; where a risk asks for it, not assigned unless the configuration accepts "
+             "that "
+             "by name";
   }
   return "";
 }
@@ -113,8 +116,17 @@ Statement statement_of(const Inventory& inventory, const FunctionInfo& info,
   s.reset = reset_method(info, config, around.bus && resettable_bus(inventory, info) != nullptr);
   s.risks = risks_of(inventory, info, config, around);
   s.level = level_of(kind_of(info.class_code), s.risks);
+  if (s.risks.has(Risk::kIoBarNeeded)) s.io_driver = io_quirk_of(s.vendor, s.device)->driver;
   return s;
 }
+
+namespace {
+
+void write_unmet(TextWriter& out, const Statement& s) {
+  out.text("I/O BAR not shown: ").text(s.io_driver).text(" needs it");
+}
+
+}  // namespace
 
 void write_json(TextWriter& out, const Statement& s) {
   bdf_field(out.ch('{'), "device", s.bdf.value());
@@ -138,7 +150,12 @@ void write_json(TextWriter& out, const Statement& s) {
     out.text(separator).ch('"').text(row.name).ch('"');
     separator = ",";
   });
-  out.text("]}");
+  out.ch(']');
+  if (!s.io_driver.empty()) {
+    write_unmet(out.text(",\"unmet\":\""), s);
+    out.ch('"');
+  }
+  out.ch('}');
 }
 
 void write_legend_json(TextWriter& out) {
@@ -163,6 +180,7 @@ void write_line(TextWriter& out, const Statement& s) {
     out.text(separator).text(row.name);
     separator = ", ";
   });
+  if (!s.io_driver.empty()) write_unmet(out.text("; "), s);
 }
 
 }  // namespace penstock::pci

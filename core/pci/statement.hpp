@@ -52,6 +52,7 @@ struct Statement {
   ResetMethod reset = ResetMethod::kNone;
   Risks risks;
   Support level = Support::kNotSupported;
+  std::string_view io_driver;  // that needs an I/O BAR of the function; empty: none is known
 };
 
 /// Reads what risks_of() reads, under the same conditions.
@@ -63,7 +64,8 @@ inline constexpr std::size_t kMaxStatementJson = 768;
 inline constexpr std::size_t kMaxStatementLine = 512;
 
 /// A JSON object without line breaks: {"device", "vendor", "id", "class", "kind", "group", "vf"
-/// (of a virtual function: its PF), "reset", "support", "accept": [words], "risks": [names]}.
+/// (of a virtual function: its PF), "reset", "support", "accept": [words], "risks": [names],
+/// "unmet" (what its driver needs and is not shown, in words)}.
 void write_json(TextWriter& out, const Statement& statement);
 /// A JSON array: what the names mean, {"name", "meaning", "guard", "support", "accept"} each. Once
 /// in a report; below kMaxLegendJson bytes.

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "core/pci/io_quirks.hpp"
 #include "core/pci/isolation.hpp"
 #include "core/pci/test_board.hpp"
 
@@ -75,6 +76,35 @@ TEST_F(Statements, WhatTheBoardCannotDoIsSaidFirst) {
   EXPECT_EQ(refusal_of(firmwares.risks, {true, true, true}), Risk::kFirmwareMemory);
 }
 
+// Covers: S3.27 S3.28
+TEST_F(Statements, ADeviceWhoseDriverNeedsWhatIsNotShownIsNeverSupported) {
+  auto card = [&](unsigned slot, std::uint16_t vendor, std::uint16_t device) {
+    auto part = std::make_unique<sim::PciFunction>(sim::PciIdentity{vendor, device, 0x02'0000});
+    part->add_bar(0, 0x2'0000, {});
+    part->add_bar(1, 0x40, {.io = true});
+    part->add_express(sim::PciPortType::kEndpoint, true);
+    part->add_msi(0, true, false);
+    board.plug(board.host.root(), slot, 0, std::move(part));
+  };
+  card(1, 0x8086, 0x100e);
+  card(2, 0x8086, 0x10d3);
+  card(3, 0x1234, 0x0001);
+  ASSERT_TRUE(board.enumerate());
+  const Statement e1000 = of(HostBdf(0, 1, 0));
+  EXPECT_EQ(e1000.level, Support::kNotSupported);
+  EXPECT_EQ(refusal_of(e1000.risks, {}), std::nullopt);  // it can be had, and harms nobody
+  EXPECT_EQ(line(e1000),
+            "0000:00:01.0 Ethernet controller: not-supported; reset: function-level reset; "
+            "io-bar-needed, firmware; I/O BAR not shown: e1000 needs it");
+  EXPECT_NE(json(e1000).find(R"("unmet":"I/O BAR not shown: e1000 needs it"})"), std::string::npos);
+  const Statement e1000e = of(HostBdf(0, 2, 0));
+  EXPECT_EQ(e1000e.level, Support::kSupported);
+  EXPECT_EQ(json(e1000e).find("unmet"), std::string::npos);
+  const Statement unknown = of(HostBdf(0, 3, 0));
+  EXPECT_EQ(unknown.level, Support::kCaveats);
+  EXPECT_TRUE(unknown.risks.has(Risk::kIoBarHidden));
+}
+
 // Covers: S3.26 S3.29
 TEST_F(Statements, ARiskIsRefusedUntilItsOwnWordIsSaid) {
   board.plug(board.host.root(), 3, 0, std::make_unique<sim::EduLike>());
@@ -108,6 +138,9 @@ TEST(Kinds, NoTextIsCutOrNeedsQuoting) {
   s.is_vf = true;
   for (unsigned i = 0; i < kRiskCount; ++i) s.risks.add(static_cast<Risk>(i));
   s.reset = ResetMethod::kAdvancedFlr;
+  for (const IoQuirk& quirk : io_quirks()) {
+    if (quirk.driver.size() > s.io_driver.size()) s.io_driver = quirk.driver;
+  }
   for (const Kind& kind : kinds()) {
     s.class_code = kind.class_code;
     Text<kMaxStatementJson> json;

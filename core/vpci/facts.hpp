@@ -44,7 +44,7 @@ struct FunctionFacts {
   port::ConfigSpace* hw = nullptr;  // outlives the VirtualFunction
   /// A virtual function: its own IDs read all-ones (PCIe 9.3.4.1.1), so the guest is shown these.
   bool is_vf = false;
-  std::uint16_t vendor = 0;
+  std::uint16_t vendor = 0;  // of any function: some capabilities are shown by vendor
   std::uint16_t device = 0;
 };
 

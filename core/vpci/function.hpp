@@ -167,6 +167,7 @@ class VirtualFunction {
   void keep_back(const Capability& found, const CapabilityArray& list);
   Result<Outcome> show_capability(const Capability& found, const PolicyOptions& options);
   Result<Outcome> show_built_in(const Capability& found, Owner owner, const PolicyOptions& options);
+  [[nodiscard]] const VendorCapability* vendor_row(const Capability& found) const;
   Result<Outcome> show_extra(const Capability& found, const ExtraCapability& extra);
   Status init_mirrors(const PolicyOptions& options);
   [[nodiscard]] unsigned prepare(const Capability& found, Owner owner,
@@ -220,6 +221,8 @@ class VirtualFunction {
 
   RegisterFile registers_;
   port::ConfigSpace* hw_ = nullptr;
+  std::uint16_t vendor_ = 0;  // FunctionFacts'
+  std::uint16_t device_ = 0;
   std::array<Bar, hw::pci::kBarCount + 1> bars_{};
   std::array<Window, 2> windows_{};
   BarPolicy bar_policy_ = BarPolicy::kVirtual;

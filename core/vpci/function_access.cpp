@@ -37,6 +37,8 @@ bool VirtualFunction::passes_through(const Capability& found, const PolicyOption
   Owner owner{};
   if (built_in(found.id, found.extended, owner)) return false;
   if (names(never_shown(), found) || names(kept_back(), found)) return false;
+  const VendorCapability* vendors = vendor_row(found);
+  if (vendors != nullptr && !vendors->shown) return false;
   for (const CapabilityName& name : options.deny) {
     if (name.id == found.id && name.extended == found.extended) return false;
   }

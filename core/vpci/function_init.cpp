@@ -29,6 +29,9 @@ bool never(const Capability& found) {
   return false;
 }
 
+constexpr auto kVendorSpecific = static_cast<std::uint16_t>(pci::CapabilityId::kVendorSpecific);
+constexpr unsigned kVendorKind = 3;  // where the vendors of the table have it
+
 constexpr unsigned header_bytes(bool extended) {
   return extended ? 4 : 2;
 }
@@ -78,6 +81,8 @@ constexpr std::uint8_t bit_of(Owner owner) {
 Status VirtualFunction::init(const FunctionFacts& facts, const PolicyOptions& options) {
   registers_.clear(options.hidden == HiddenReads::kAllOnes ? 0xffffffff : 0);
   hw_ = facts.hw;
+  vendor_ = facts.vendor;
+  device_ = facts.device;
   bars_ = {};
   windows_ = options.windows;
   bar_policy_ = options.bars;
@@ -189,12 +194,29 @@ Status VirtualFunction::init_capabilities(const PolicyOptions& options) {
 Result<VirtualFunction::Outcome> VirtualFunction::show_capability(const Capability& found,
                                                                   const PolicyOptions& options) {
   if (never(found) || listed(options.deny, found)) return Outcome::kHidden;
+  const VendorCapability* vendors = vendor_row(found);
+  if (vendors != nullptr && !vendors->shown) return Outcome::kHidden;
   Owner owner{};
   if (built_in(found.id, found.extended, owner)) return show_built_in(found, owner, options);
   for (const ExtraCapability& extra : options.extra) {
     if (extra.id == found.id && extra.extended == found.extended) return show_extra(found, extra);
   }
-  return Outcome::kHidden;
+  if (vendors == nullptr) return Outcome::kHidden;
+  if (hw_->read(found.offset + pci::kVendorSpecificLength, 1) < vendors->least) {
+    return Outcome::kMalformed;
+  }
+  return show_extra(found, {.id = kVendorSpecific, .extended = false, .length = vendors->most});
+}
+
+/// What the table says of a vendor-specific capability of this device, if anything.
+const VendorCapability* VirtualFunction::vendor_row(const Capability& found) const {
+  if (found.extended || found.id != kVendorSpecific) return nullptr;
+  const std::uint32_t kind = hw_->read(found.offset + kVendorKind, 1);
+  for (const VendorCapability& row : vendor_capabilities()) {
+    const bool device = device_ >= row.first_device && device_ <= row.last_device;
+    if (row.vendor == vendor_ && device && row.kind == kind) return &row;
+  }
+  return nullptr;
 }
 
 Result<VirtualFunction::Outcome> VirtualFunction::show_built_in(const Capability& found,
@@ -301,8 +323,7 @@ unsigned VirtualFunction::prepare_express(unsigned base, const PolicyOptions& op
 Result<VirtualFunction::Outcome> VirtualFunction::show_extra(const Capability& found,
                                                              const ExtraCapability& extra) {
   unsigned length = extra.length;
-  const bool vendor =
-      !found.extended && found.id == static_cast<std::uint16_t>(pci::CapabilityId::kVendorSpecific);
+  const bool vendor = !found.extended && found.id == kVendorSpecific;
   if (vendor) {  // it knows its own length; what lies behind it is something else
     const unsigned own = hw_->read(found.offset + pci::kVendorSpecificLength, 1);
     if (own < pci::kVendorSpecificLength + 1) return Outcome::kMalformed;

@@ -249,6 +249,83 @@ TEST_F(Function, DenyWinsOverAllow) {
   EXPECT_EQ(f.max_vectors(), 8u);
 }
 
+/// A modern virtio device with one capability of each kind, and one of a kind that nobody knows.
+struct Virtio : Function {
+  Virtio() {
+    rich.facts.vendor = 0x1af4;
+    rich.facts.device = 0x1041;
+    rich.config.put(pci::kCapabilities, 1, 0x40);
+    unsigned at = 0x40;
+    for (const auto& [kind, length] :
+         {std::pair{1, 16}, {2, 20}, {3, 16}, {4, 16}, {5, 20}, {9, 16}}) {
+      const unsigned next = kind == 9 ? 0 : at + static_cast<unsigned>(length);
+      rich.config.capability(
+          at, 0x09, next, {static_cast<std::uint8_t>(length), static_cast<std::uint8_t>(kind), 4});
+      for (unsigned i = 5; i < static_cast<unsigned>(length); ++i) rich.config.put(at + i, 1, i);
+      if (kind == 5) window = at;
+      at = next;
+    }
+  }
+  /// The kinds that the guest finds, in the order of the list.
+  std::vector<unsigned> kinds() {
+    std::vector<unsigned> found;
+    for (unsigned at = static_cast<unsigned>(read(pci::kCapabilities, 1)); at != 0;
+         at = static_cast<unsigned>(read(at + 1, 1))) {
+      EXPECT_EQ(read(at, 1), 0x09U);
+      found.push_back(static_cast<unsigned>(read(at + 3, 1)));
+    }
+    return found;
+  }
+  unsigned window = 0;
+};
+
+// Covers: S3.12 S3.34
+TEST_F(Virtio, ItsCapabilitiesAreShownReadOnlyWithoutAnybodyAsking) {
+  init();
+  EXPECT_EQ(kinds(), (std::vector<unsigned>{1, 2, 3, 4}));
+  EXPECT_EQ(read(0x44, 4), 0x07060504U);
+  EXPECT_EQ(read(0x50 + 16, 4), 0x13121110U) << "of the notifications, the multiplier";
+  EXPECT_TRUE(write(0x44, 4, 0xffff'ffff).empty());
+  EXPECT_EQ(read(0x44, 4), 0x07060504U);
+  EXPECT_EQ(rich.config.writes, 0U);
+}
+
+// Covers: S3.33 S3.37
+TEST_F(Virtio, TheWindowThatReachesBarsPastTheirMappingIsNeverShown) {
+  const std::array extra{ExtraCapability{.id = 0x09, .extended = false, .length = 20}};
+  for (const bool full : {false, true}) {
+    for (const bool asked : {false, true}) {
+      rich.options.full_access = full;
+      rich.options.extra =
+          asked ? std::span<const ExtraCapability>(extra) : std::span<const ExtraCapability>();
+      init();
+      for (const unsigned kind : kinds()) EXPECT_NE(kind, 5U);
+      for (unsigned i = 4; i < 20; i += 4) {
+        EXPECT_EQ(read(window + i, 4), 0U);
+        EXPECT_TRUE(write(window + i, 4, 0xffff'ffff).empty());
+      }
+    }
+  }
+}
+
+// Covers: S3.33
+TEST_F(Virtio, WhatIsNotVirtioOrIsDeniedOrTooShortStaysHidden) {
+  const std::array deny{CapabilityName{.id = 0x09, .extended = false}};
+  rich.options.deny = deny;
+  init();
+  EXPECT_TRUE(kinds().empty());
+  rich.options.deny = {};
+  rich.config.put(0x42, 1, 8);
+  init();
+  EXPECT_EQ(kinds(), (std::vector<unsigned>{2, 3, 4}));
+  for (const auto& [vendor, device] : {std::pair{0x8086, 0x1041}, {0x1af4, 0x1110}}) {
+    rich.facts.vendor = static_cast<std::uint16_t>(vendor);
+    rich.facts.device = static_cast<std::uint16_t>(device);
+    init();
+    EXPECT_TRUE(kinds().empty()) << vendor;
+  }
+}
+
 TEST_F(Function, ContradictingFactsAreRefusedByName) {
   RichFunction r;
   r.facts.bars[1].size = 4096;

@@ -295,6 +295,26 @@ constexpr std::array kNeverShown = {
     Denied{0x0024, true,  "VF Resizable BAR",        "grows real BARs over their neighbours"},
 };
 
+constexpr std::uint16_t kVirtio = 0x1af4;
+constexpr std::uint16_t kFirstVirtio = 0x1000;
+constexpr std::uint16_t kLastVirtio = 0x107f;
+// VIRTIO 1.2, 4.1.2.1 and 4.1.4.
+constexpr std::array kVendorCapabilities = {
+    VendorCapability{kVirtio, kFirstVirtio, kLastVirtio, 1, true, 16, 16,
+                     "virtio common configuration", "says in which BAR the registers are"},
+    VendorCapability{kVirtio, kFirstVirtio, kLastVirtio, 2, true, 20, 20,
+                     "virtio notifications", ""},
+    VendorCapability{kVirtio, kFirstVirtio, kLastVirtio, 3, true, 16, 16,
+                     "virtio ISR status", ""},
+    VendorCapability{kVirtio, kFirstVirtio, kLastVirtio, 4, true, 16, 16,
+                     "virtio device configuration", ""},
+    VendorCapability{kVirtio, kFirstVirtio, kLastVirtio, 5, false, 20, 20,
+                     "virtio PCI configuration access",
+                     "reads and writes BARs past their mapping, the MSI-X table with them"},
+    VendorCapability{kVirtio, kFirstVirtio, kLastVirtio, 8, true, 24, 24,
+                     "virtio shared memory", ""},
+};
+
 constexpr std::array kKeptBack = {
     Denied{0x0023, true,  "Designated Vendor-Specific", "may place CXL's memory decoders"},
     Denied{0x002e, true,  "Data Object Exchange",    "may manage keys, links and what is behind"},
@@ -306,6 +326,10 @@ constexpr std::array kKeptBack = {
 
 std::span<const Row> policy() {
   return kPolicy;
+}
+
+std::span<const VendorCapability> vendor_capabilities() {
+  return kVendorCapabilities;
 }
 
 std::span<const Denied> never_shown() {

@@ -111,6 +111,22 @@ struct Denied {
 /// Not shown by full access either, but allowed as an extra capability.
 [[nodiscard]] std::span<const Denied> kept_back();
 
+/// A vendor-specific capability that is shown for what its vendor says it is: a read-only copy,
+/// made at assignment. Its third byte is its length (PCIe 7.9.4), its fourth the kind.
+struct VendorCapability {
+  std::uint16_t vendor;
+  std::uint16_t first_device;
+  std::uint16_t last_device;
+  std::uint8_t kind;
+  bool shown;          // false: not even by full access, nor where a configuration asks for it
+  std::uint8_t least;  // bytes that make sense
+  std::uint8_t most;   // what lies behind is something else
+  std::string_view name;
+  std::string_view reason;
+};
+
+[[nodiscard]] std::span<const VendorCapability> vendor_capabilities();
+
 /// Who owns the rows of a capability, if it is on the list.
 [[nodiscard]] bool built_in(std::uint16_t id, bool extended, Owner& owner);
 

@@ -102,6 +102,15 @@ void render_policy(TextWriter& out) {
     render_row(out, row);
     before = &row;
   }
+  out.text(
+      "\n## Vendor-specific capabilities, 09, by vendor\n\nRead-only copies. Others of 09 are "
+      "hidden.\n\n| devices | kind | bytes | name | shown | why |\n|---|---|---|---|---|---|\n");
+  for (const VendorCapability& row : vendor_capabilities()) {
+    out.text("| ").hex_digits(row.vendor, 4).ch(':').hex_digits(row.first_device, 4).ch('-');
+    out.hex_digits(row.last_device, 4).text(" | ").dec(row.kind).text(" | ").dec(row.most);
+    out.text(" | ").text(row.name).text(row.shown ? " | yes | " : " | never | ");
+    out.text(row.reason).text(" |\n");
+  }
   out.text("\n## Never shown, not even when a device's configuration asks for it\n\n");
   render_denied(out, never_shown());
   out.text(kFullAccess);
