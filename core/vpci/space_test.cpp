@@ -233,5 +233,28 @@ TEST(ConfigSpace, ExtraCapabilitiesFollowTheirMasks) {
   EXPECT_EQ(f.config_read(test::kDsn + 2, 2), 0x1b01u);  // linked
 }
 
+// Covers: S3.35
+TEST(ConfigSpace, AnExtraCapabilityIsReadOnlyWhereNothingElseIsSaid) {
+  RichFunction rich;
+  constexpr std::array<ExtraRegister, 1> kOnlyLive{ExtraRegister{.offset = 8, .live = 0xff}};
+  const std::array<ExtraCapability, 2> extra{
+      ExtraCapability{.id = 0x09, .extended = false, .length = 0x10, .registers = kOnlyLive},
+      ExtraCapability{.id = 0x0b, .extended = true, .length = 16}};
+  rich.options.extra = extra;
+  VirtualFunction f;
+  ASSERT_TRUE(f.init(rich.facts, rich.options));
+  const auto before = rich.config.bytes;
+  for (const unsigned at : {test::kVendorCap, test::kVsec}) {
+    for (unsigned offset = 4; offset < 16; offset += 4) {
+      const std::uint64_t read = f.config_read(at + offset, 4);
+      for (const std::uint32_t value : {0U, ~0U}) {
+        EXPECT_TRUE(f.config_write(at + offset, 4, value).empty()) << at << '+' << offset;
+        EXPECT_EQ(f.config_read(at + offset, 4), read);
+      }
+    }
+  }
+  EXPECT_EQ(rich.config.bytes, before);
+}
+
 }  // namespace
 }  // namespace penstock::vpci

@@ -82,7 +82,7 @@ def device(lab, bdf):
     return next(each for each in lab.json("devices")["devices"] if each["device"] == bdf)
 
 
-# Covers: H1 H4 H32
+# Covers: H1 H4 H32 S3.16
 def test_requests_that_cannot_be_are_refused_with_a_reason(start, folder):
     disk.make(folder / "d.img", seed=32)
     board, lab = board_with(start, folder, child_named("child"),
