@@ -20,6 +20,7 @@ Forbidden forbidden(const Machine& m) {
   Forbidden all;
   forbid(all, m.image.base, m.image.image_bytes + m.image.bundle_bytes, "maps the image");
   forbid(all, m.pool_base, kPoolBytes, "maps the hypervisor's memory");
+  forbid(all, m.device_home, m.device_bytes, "maps the hypervisor's devices");
   if (m.board.smmu) {
     forbid(all, m.board.smmu->registers.base, m.board.smmu->registers.size, "maps the SMMU");
   }

@@ -5,10 +5,29 @@
 namespace penstock {
 namespace {
 
+bool is_assignable(const pci::FunctionInfo& info) {
+  return !info.bridge && info.class_code >> 8 != 0x0600;  // nor host bridges
+}
+
+/// Memory for as many devices as there are, and virtual functions as there can be.
+Status take_home(Machine& m) {
+  std::uint64_t count = 0;
+  for (const pci::FunctionInfo& info : m.inventory.functions) count += is_assignable(info) ? 1 : 0;
+  for (const pci::SriovInfo& info : m.inventory.sriov) count += info.usable;
+  if (count > kMaxDevices) count = kMaxDevices;
+  if (count == 0) return {};
+  const std::uint64_t bytes = align_up(count * sizeof(DeviceObjects), kPageSize);
+  m.device_home = TRY(m.free_ram.take_highest(bytes, kPageSize));
+  m.device_bytes = bytes;
+  m.ram_bytes = m.free_ram.free_bytes();
+  return {};
+}
+
 Result<DeviceObjects*> new_objects(Machine& m) {
   if (m.device_count == m.devices.size()) return fail(Code::kTableFull, m.devices.size());
-  const Hpa at = TRY(m.pool.take(sizeof(DeviceObjects)));
-  auto* objects = new (m.memory.map(at, sizeof(DeviceObjects))) DeviceObjects;
+  const std::uint64_t at = m.device_count * sizeof(DeviceObjects);
+  if (!fits(at, sizeof(DeviceObjects), m.device_bytes)) return fail(Code::kNoMemory);
+  auto* objects = new (m.memory.map(m.device_home + at, sizeof(DeviceObjects))) DeviceObjects();
   objects->device.state = assign::DeviceState::kAbsent;
   objects->device.domain = kNobody;
   objects->device.index = static_cast<std::uint8_t>(m.device_count);
@@ -179,8 +198,10 @@ Status check_isolation(Machine& m, DomainId domain, const Claim& claim,
 
 void quarantine_devices(Machine& m) {
   if (!m.has_smmu || !m.has_its) return;  // nothing can be assigned
+  const Status home = take_home(m);
+  if (!home) m.console.line(port::Severity::kError, "no memory for the board's devices");
   for (const pci::FunctionInfo& info : m.inventory.functions) {
-    if (info.bridge || info.class_code >> 8 == 0x0600) continue;  // and host bridges
+    if (!is_assignable(info)) continue;
     const auto objects = new_objects(m);
     const Status added = objects ? fill(m, **objects, info) : objects.error();
     if (added) continue;

@@ -13,7 +13,8 @@ namespace {
 /// Tables of one domain: 2 MiB blocks need one page per GiB of RAM, BARs a few pages each.
 constexpr std::uint64_t kQuotaBytes = 256 * kKiB;
 
-/// Interrupts of all devices of one domain, strays included.
+/// Interrupts of all devices of one domain, strays included, where the configuration says nothing
+/// and its devices need no more.
 constexpr unsigned kLpisPerDomain = 1024;
 
 /// VMIDs of a domain's tables; 0 is nobody's. CPUs and SMMU number them apart.
@@ -158,43 +159,71 @@ bool is_named(const manifest::Manifest& manifest, HostBdf bdf) {
   return false;
 }
 
+/// Interrupts of all that it has, strays included; nothing where they are more than it may have, or
+/// than are left.
+Status give_interrupts(Machine& m, DomainObjects& o, TextWriter& why) {
+  unsigned needed = 0;
+  for (const assign::Device* device : o.domain.devices().members()) {
+    needed += assign::interrupts_of(*device);
+  }
+  const unsigned usual = needed > kLpisPerDomain ? needed : kLpisPerDomain;
+  const unsigned quota = o.config.interrupts != 0 ? o.config.interrupts : usual;
+  if (needed > quota) {
+    why.text("its devices need ").dec(needed).text(" interrupts, and it may have ").dec(quota);
+    return fail(Code::kTableFull, needed);
+  }
+  unsigned left = msi::kLpiCount;
+  for (unsigned id = 0; id < kMaxDomains; ++id) {
+    left -= m.lpis.held_by(DomainId(static_cast<std::uint8_t>(id)));
+  }
+  if (needed > left) {
+    why.text("its devices need ").dec(needed).text(" interrupts, and the board has ").dec(left);
+    return fail(Code::kTableFull, needed);
+  }
+  return m.lpis.set_quota(o.domain.id(), quota);
+}
+
+Status give_unnamed(Machine& m, DomainObjects& o, assign::Device& device, TextWriter& why) {
+  auto place = o.domain.devices().free_slot();
+  if (!place) place = o.domain.devices().free_place(kPlacesOnBus0);
+  if (!place) {
+    why.text("it has no place left");
+    return fail(Code::kTableFull, device.info.bdf.value());
+  }
+  if (m.device_objects[device.index]->statement.reset == pci::ResetMethod::kNone) {
+    why.text("it has no reset");
+    return fail(Code::kNoReset, device.info.bdf.value());
+  }
+  (void)TRY(claim_device(
+      m, o.domain.id(),
+      {.host = device.info.bdf, .guest = *place, .behind_stage1 = o.smmu != nullptr}, why));
+  const Status added = o.domain.devices().add(device);
+  if (added) return added;
+  release_device(device);
+  why.text("it has as many devices as it can");
+  return added;
+}
+
 /// The hardware domain's: what no domain is given by name, where it can be isolated and has a
 /// place.
-Status give_the_rest(Machine& m, DomainObjects& o, const DomainPlan& plan, TextWriter& why) {
+void give_the_rest(Machine& m, DomainObjects& o, const DomainPlan& plan) {
   for (unsigned i = 0; i < m.device_count; ++i) {
     assign::Device& device = *m.devices[i];
     // A virtual function that is still to come is absent.
     if (device.state == assign::DeviceState::kAbsent || device.info.is_vf) continue;
     if (device.domain != kNobody || device.hidden) continue;
     if (is_named(plan.manifest, device.info.bdf)) continue;
-    auto place = o.domain.devices().free_slot();
-    if (!place) place = o.domain.devices().free_place(kPlacesOnBus0);
-    if (!place) {
-      why.text("no place for ").bdf(device.info.bdf.value());
-      return fail(Code::kTableFull, device.info.bdf.value());
-    }
     Text<120> reason;
-    const auto claimed = claim_device(
-        m, o.domain.id(),
-        {.host = device.info.bdf, .guest = *place, .behind_stage1 = o.smmu != nullptr}, reason);
-    const bool can_reset = m.device_objects[i]->statement.reset != pci::ResetMethod::kNone;
-    if (claimed && can_reset) {
-      TRY(o.domain.devices().add(device));
-      continue;
-    }
-    if (claimed) release_device(device);
+    if (give_unnamed(m, o, device, reason)) continue;
     Text<200> text;
     text.text(o.config.name_view()).text(" does not get ").bdf(device.info.bdf.value()).text(": ");
-    text.text(claimed ? "it has no reset" : reason.view());
-    m.console.line(port::Severity::kWarning, text.view());
+    m.console.line(port::Severity::kWarning, text.text(reason.view()).view());
   }
-  return {};
 }
 
 Status give_devices(Machine& m, DomainObjects& o, const vm::DomainParts& parts,
                     const DomainPlan& plan, TextWriter& why) {
   TRY(o.domain.devices().init(m.hardware(), owner_of(o, parts), o.config.slots));
-  TRY(m.lpis.set_quota(parts.id, kLpisPerDomain));
   for (const manifest::DeviceConfig& wanted : o.config.devices) {
     Text<120> reason;
     const Status given = give_device(m, o, plan, wanted, reason);
@@ -203,7 +232,8 @@ Status give_devices(Machine& m, DomainObjects& o, const vm::DomainParts& parts,
     why.text(reason.view().empty() ? describe(given.error().code) : reason.view());
     return given;
   }
-  if (o.config.hardware) TRY(give_the_rest(m, o, plan, why));
+  if (o.config.hardware) give_the_rest(m, o, plan);
+  TRY(give_interrupts(m, o, why));
   const Status taken = o.domain.take_devices();
   if (!taken) {
     why.text("device ").bdf(static_cast<std::uint16_t>(taken.error().arg)).text(": ");

@@ -42,6 +42,14 @@ void announce(Machine& m, const pci::FunctionInfo& info) {
   m.console.line(port::Severity::kInfo, text.view());
 }
 
+void name_left(Machine& m, const pci::Inventory::Left& left, std::string_view what,
+               std::size_t limit) {
+  if (left.count == 0) return;
+  Text<160> text;
+  text.text("pci ").bdf(left.first.value()).ch(' ').text(what).ch(' ').dec(limit);
+  m.console.line(port::Severity::kWarning, text.text(" (").dec(left.count).ch(')').view());
+}
+
 void warn_of(Machine& m, const manifest::FirmwareMemory& used) {
   Text<160> text;
   text.text("firmware uses memory at ").hex(used.memory.base.value()).text(" (");
@@ -92,11 +100,15 @@ void find_devices(Machine& m) {
   m.msi_map = id_map(bridge.msi_map);
   m.ecam_window = ports::HwMmio(bridge.ecam.base.value());
   m.ecam.init(m.ecam_window, bridge.ecam.size, bridge.bus_first, bridge.bus_last);
-  const Status found =
-      pci::enumerate(m.ecam, {bridge.mem32.bus, bridge.mem32.host, bridge.mem32.size},
-                     {bridge.mem64.bus, bridge.mem64.host, bridge.mem64.size}, m.inventory);
-  if (!found) return unusable(m, "the PCI bus", found.error());
+  pci::enumerate(m.ecam, {bridge.mem32.bus, bridge.mem32.host, bridge.mem32.size},
+                 {bridge.mem64.bus, bridge.mem64.host, bridge.mem64.size}, m.inventory);
   for (const pci::FunctionInfo& info : m.inventory.functions) announce(m, info);
+  name_left(m, m.inventory.functions_left, "and what is beyond are left out: more functions than",
+            pci::kMaxFunctions);
+  name_left(m, m.inventory.sriov_left, "and what is beyond have no virtual functions: more than",
+            pci::kMaxPhysicalFunctions);
+  name_left(m, m.inventory.bridges_left, "and what is beyond stay closed: more buses than",
+            bridge.bus_last - bridge.bus_first + 1U);
   for (const manifest::FirmwareMemory& each : m.board.firmware_memory) warn_of(m, each);
 }
 

@@ -40,7 +40,7 @@ inline constexpr unsigned kHypervisorTimerIntId = 26;  // PPI 10
 inline constexpr unsigned kVirtualTimerIntId = 27;     // PPI 11
 inline constexpr unsigned kPhysicalTimerIntId = 30;    // PPI 14
 inline constexpr unsigned kMaxDomains = 8;
-inline constexpr unsigned kMaxDevices = 64;
+inline constexpr unsigned kMaxDevices = 256;  // with virtual functions; an index has 8 bits
 
 /// One physical function that the manifest names, with its windows.
 struct DeviceObjects {
@@ -99,6 +99,9 @@ struct Machine {
   std::array<assign::Device*, kMaxDevices> devices{};
   std::array<DeviceObjects*, kMaxDevices> device_objects{};  // that they are part of
   unsigned device_count = 0;
+  /// Where they lie: as many as there are functions, and virtual ones that there can be.
+  Hpa device_home;
+  std::uint64_t device_bytes = 0;
   VirtualFunctions virtual_functions;
   assign::FaultCounts unowned_faults;
   std::atomic<std::uint64_t> event_queue_aborts{0};  // events that the SMMU could not write

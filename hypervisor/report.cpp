@@ -142,7 +142,7 @@ void Machine::report_memory() {
   json.text("{\"image\":").dec(static_cast<std::uint64_t>(_bss_start - _image_start));
   json.text(",\"image_memory\":").dec(image.image_bytes).text(",\"pool\":").dec(kPoolBytes);
   json.text(",\"pool_base\":\"").hex(pool_base.value()).text("\"");
-  json.text(",\"used\":").dec(image.image_bytes + pool.used_bytes());
+  json.text(",\"used\":").dec(image.image_bytes + pool.used_bytes() + device_bytes);
   json.text(",\"payloads\":").dec(image.bundle_bytes).text("}");
   console.event("memory", json.view());
 }

@@ -134,7 +134,13 @@ void Toolstack::attach(const control::DeviceArgument& argument, Reply& reply) {
   if (given) given = devices.attach(**device);
   if (!given) {
     release_device(**device);
-    return refuse(reply, argument.bdf, given.error().code, {});
+    if (given.error().code == Code::kTableFull) {
+      why.text("domain ")
+          .text(partition->name())
+          .text(" may have no more interrupts, and it needs ");
+      why.dec(assign::interrupts_of(**device));
+    }
+    return refuse(reply, argument.bdf, given.error().code, why.view());
   }
   (void)reply.put(control::AttachResult{claim.guest.value(), 0});
 }

@@ -16,6 +16,12 @@ void VirtualFunctions::prepare(Machine& machine) {
     physical.device = device;
     physical.first = machine.device_count;
     while (physical.room < info.usable && add_absent_device(machine)) ++physical.room;
+    if (physical.room < info.usable) {
+      Text<120> text;
+      text.text("pci ").bdf(info.pf.value()).text(": ").dec(physical.room).text(" of its ");
+      text.dec(info.usable).text(" virtual functions have a place in the table of devices");
+      machine.console.line(port::Severity::kWarning, text.view());
+    }
     if (physical.room == 0 || !physical.pf.init(machine.inventory, info.pf, machine.ecam)) continue;
     physical.facts.vfs = static_cast<std::uint16_t>(physical.room);
     device->sriov = &physical.facts;

@@ -49,12 +49,12 @@ struct Machine : TestBoard {
 TEST(Faults, NoInterruptsLeftInTheQuota) {
   Machine m;
   const auto before = m.holdings();
-  ASSERT_TRUE(m.lpis.set_quota(DomainId(0), 64));
+  ASSERT_TRUE(m.lpis.set_quota(DomainId(0), 65));
   EXPECT_EQ(m.red().devices.assign_all().error(),
             fail(Code::kTableFull, m.first->info.bdf.value()));
   EXPECT_EQ(m.holdings(), before);
   m.expect_nothing_left(0);
-  ASSERT_TRUE(m.lpis.set_quota(DomainId(0), 65));
+  ASSERT_TRUE(m.lpis.set_quota(DomainId(0), 66));
   EXPECT_TRUE(m.red().devices.assign_all());
 }
 
@@ -112,7 +112,7 @@ TEST(Faults, TheItsRefusesAnyOneCommand) {
     const Status next = m.give(*m.second);
     ASSERT_TRUE(next) << commands << ' ' << describe(next.error().code) << next.error().arg;
     if (m.its.lost_devices() != 0) {
-      EXPECT_GT(m.second->first_lpi, HostLpi(kLpi + 64)) << commands;
+      EXPECT_GT(m.second->first_lpi, HostLpi(kLpi + 65)) << commands;
     }
     ASSERT_TRUE(take_back(m.hw, m.red().owner, *m.second));
     m.expect_nothing_left(1);

@@ -382,6 +382,12 @@ void reset_or_note(const Hardware& hw, const Owner& owner, Device& device) {
   }
 }
 
+unsigned interrupts_of(const Device& device) {
+  const unsigned vectors = device.info.vectors;
+  if (vectors == 0) return 0;
+  return (vectors < vpci::kMaxVectors ? vectors : vpci::kMaxVectors) + 1;
+}
+
 void map_waiting_bars(const Owner& owner) {
   if (owner.devices == nullptr) return;
   for (Device* device : *owner.devices) {

@@ -50,6 +50,10 @@ void reset_or_note(const Hardware& hw, const Owner& owner, Device& device);
 /// has gone. Does nothing for a BAR that still has to wait.
 void map_waiting_bars(const Owner& owner);
 
+/// LPIs that the device takes while it is assigned: one for each vector that its guest is shown,
+/// and one for all other events.
+[[nodiscard]] unsigned interrupts_of(const Device& device);
+
 /// Applies what a guest's write asked for, in order. BARs that waited for one that goes here are
 /// for map_waiting_bars().
 void apply(const Hardware& hw, const Owner& owner, Device& device, const vpci::Effects& effects);

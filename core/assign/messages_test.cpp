@@ -52,7 +52,7 @@ struct Messages : testing::Test {
     const auto table = models[i]->bar_memory(0).subspan(0x2000);
     for (unsigned k = 0; k < 65; ++k) {
       EXPECT_EQ(load_le(table, k * 16, 8), board.its.doorbell_address());
-      EXPECT_EQ(load_le(table, k * 16 + 8, 4), k < 64 ? k : 64U);
+      EXPECT_EQ(load_le(table, k * 16 + 8, 4), k);
     }
   }
   void send(unsigned i, std::uint32_t event) {
@@ -324,6 +324,29 @@ TEST_P(PlainMsi, VectorsAreConsecutiveEventsOfTheDevice) {
 }
 
 INSTANTIATE_TEST_SUITE_P(WithAndWithoutMasks, PlainMsi, testing::Bool());
+
+// Covers: S0.14 H65
+TEST(BigTable, EntriesThatTheGuestCannotSeeStayMaskedAndNameNoVector) {
+  constexpr unsigned kEntries = 200;
+  TestBoard board;
+  ASSERT_TRUE(board.start());
+  auto part = std::make_unique<sim::PciFunction>(sim::PciIdentity{0x1234, 0x0002, 0x02'0000});
+  part->add_bar(0, 0x4000, {});
+  part->add_express(sim::PciPortType::kEndpoint, true);
+  part->add_msix(kEntries, 0, 0x2000, 0, 0x3000);
+  sim::PciFunction& model = board.plug(1, std::move(part));
+  ASSERT_TRUE(board.enumerate());
+  const Device& device = board.device_of(0, 1, {.guest = GuestBdf(0, 1, 0)});
+  ASSERT_TRUE(board.domains[0]->devices.assign_all());
+  EXPECT_EQ(device.info.vectors, kEntries);
+  EXPECT_EQ(device.vectors, vpci::kMaxVectors);
+  const auto table = model.bar_memory(0).subspan(0x2000);
+  for (unsigned k = 0; k < kEntries; ++k) {
+    const unsigned event = k < vpci::kMaxVectors ? k : vpci::kMaxVectors;
+    EXPECT_EQ(load_le(table, k * 16 + 8, 4), event);
+    EXPECT_EQ(load_le(table, k * 16 + 12, 4), 1U);
+  }
+}
 
 }  // namespace
 }  // namespace penstock::assign

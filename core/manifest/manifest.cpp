@@ -311,6 +311,7 @@ Status Reader::read_roles(int node, DomainConfig& domain) {
       return refuse(Code::kAlreadyExists, "two domains are to be the hardware domain");
     }
   }
+  TRY(read_interrupts(node, domain));
   const Property slots = property(node, tree::kSlots);
   if (!slots.present()) return {};
   if (slots.bytes != 4 || slots.cell(0) > kMaxSlots) {
@@ -318,6 +319,17 @@ Status Reader::read_roles(int node, DomainConfig& domain) {
                   slots.bytes == 4 ? slots.cell(0) : slots.bytes);
   }
   domain.slots = static_cast<std::uint8_t>(slots.cell(0));
+  return {};
+}
+
+Status Reader::read_interrupts(int node, DomainConfig& domain) {
+  const Property p = property(node, tree::kInterrupts);
+  if (!p.present()) return {};
+  if (p.bytes != 4 || p.cell(0) == 0 || p.cell(0) > kMaxInterrupts) {
+    return refuse(Code::kOutOfRange, "a domain may have 1 to 8192 interrupts",
+                  p.bytes == 4 ? p.cell(0) : p.bytes);
+  }
+  domain.interrupts = static_cast<std::uint16_t>(p.cell(0));
   return {};
 }
 

@@ -35,7 +35,8 @@ inline constexpr std::size_t kMaxCapabilityRegisters = 4;  // of one: those with
 inline constexpr std::size_t kMaxDenied = 8;               // of one device
 inline constexpr std::size_t kMaxDeniedAltogether = 32;    // of all devices together
 inline constexpr std::size_t kMaxHidden = 32;
-inline constexpr unsigned kMaxSlots = 15;  // root ports of a domain's guest, one slot each
+inline constexpr unsigned kMaxSlots = 15;         // root ports of a domain's guest, one slot each
+inline constexpr unsigned kMaxInterrupts = 8192;  // message interrupts of all domains together
 inline constexpr std::size_t kMaxName = 31;
 inline constexpr std::size_t kMaxCommandLine = 1024;
 inline constexpr std::uint64_t kMemoryGranule = 2 * kMiB;
@@ -118,9 +119,10 @@ struct DomainConfig {
   AfterStop on_reboot = AfterStop::kRestart;
   AfterStop on_crash = AfterStop::kStop;
   IommuKind iommu = IommuKind::kNone;
-  bool control = false;    // has the control interface; one domain of a board at most
-  bool hardware = false;   // gets the devices that nobody else was given; one at most
-  std::uint8_t slots = 0;  // root ports, for devices that come and go
+  bool control = false;          // has the control interface; one domain of a board at most
+  bool hardware = false;         // gets the devices that nobody else was given; one at most
+  std::uint8_t slots = 0;        // root ports, for devices that come and go
+  std::uint16_t interrupts = 0;  // that all its devices may have; 0: as many as they need
 
   [[nodiscard]] std::string_view name_view() const { return {name.data()}; }
   [[nodiscard]] std::string_view cmdline_view() const { return cmdline; }

@@ -90,6 +90,18 @@ TEST(ManifestRoles, ADomainHasUpToFifteenSlots) {
   }
 }
 
+// Covers: H65
+TEST(ManifestRoles, ADomainHasUpToAllInterruptsOfTheBoard) {
+  Domain d;
+  EXPECT_EQ(parsed({d}).manifest.domains[0].interrupts, 0);
+  d.interrupts = kMaxInterrupts;
+  EXPECT_EQ(parsed({d}).manifest.domains[0].interrupts, kMaxInterrupts);
+  for (const std::uint32_t interrupts : {kMaxInterrupts + 1, 0xffff'ffffU}) {
+    d.interrupts = interrupts;
+    expect_refused(parsed({d}), Code::kOutOfRange, "1 to 8192 interrupts");
+  }
+}
+
 TEST(ManifestRoles, ADeviceSitsInASlotOrWhereNothingElseIsOnBus0) {
   struct Case {
     std::uint32_t guest;

@@ -82,6 +82,7 @@ class Reader {
   Status read_policy(int node, DomainConfig& domain);
   Status read_iommu(int node, DomainConfig& domain);
   Status read_roles(int node, DomainConfig& domain);
+  Status read_interrupts(int node, DomainConfig& domain);
   Status read_hidden(int node);
   Status read_place(int node, const DomainConfig& domain, DeviceConfig& device);
   Status read_denied(int node, DeviceConfig& device);

@@ -61,7 +61,8 @@ struct Domain {
   std::vector<Device> devices = {};
   bool control = false;
   bool hardware = false;
-  std::uint32_t slots = 0;  // 0: not written
+  std::uint32_t slots = 0;       // 0: not written
+  std::uint32_t interrupts = 0;  // the same
 };
 
 class Tree {
@@ -163,6 +164,7 @@ inline Bytes make_bundle(const std::vector<Domain>& domains,
     if (d.control) tree.flag("control");
     if (d.hardware) tree.flag("hardware");
     if (d.slots != 0) tree.cells("slots", {d.slots});
+    if (d.interrupts != 0) tree.cells("interrupts", {d.interrupts});
     for (std::size_t k = 0; k < d.devices.size(); ++k) write_device(tree, d.devices[k], k);
     tree.end();
   }

@@ -60,6 +60,7 @@ inline constexpr const char* kIommuSmmuv3 = "smmuv3";
 inline constexpr const char* kControl = "control";
 inline constexpr const char* kHardware = "hardware";
 inline constexpr const char* kSlots = "slots";
+inline constexpr const char* kInterrupts = "interrupts";
 inline constexpr const char* kRestart = "restart";
 inline constexpr const char* kStop = "stop";
 inline constexpr const char* kDevice = "device-";

@@ -51,7 +51,7 @@ class Walk {
         inventory_(inventory),
         next_bus_(ecam.first_bus() + 1) {}
 
-  Status find_bus(unsigned bus, unsigned depth, FunctionInfo* bridge);
+  void find_bus(unsigned bus, unsigned depth, FunctionInfo* bridge);
   void assign_root();
   void finish();
 
@@ -59,11 +59,11 @@ class Walk {
   /// What the bridges above a bus let through.
   enum class Reach : std::uint8_t { kEverything, kPrefetchable64, k32Bit };
 
-  Status find_slot(unsigned bus, unsigned slot);
-  Status find_function(HostBdf bdf, std::optional<FunctionInfo>& info);
-  Status find_link(FunctionInfo& port);
+  void find_slot(unsigned bus, unsigned slot);
+  [[nodiscard]] std::optional<FunctionInfo> find_function(HostBdf bdf);
+  void find_link(FunctionInfo& port);
   void find_sriov(const FunctionInfo& pf, const FunctionInfo* port);
-  Status open_bridge(FunctionInfo& bridge, unsigned depth);
+  void open_bridge(FunctionInfo& bridge, unsigned depth);
   void close_bridge(FunctionInfo& bridge);
   void assign_bus(unsigned bus, Reach reach);
   void assign_bar(FunctionInfo& info, unsigned index, Reach reach);
@@ -89,43 +89,45 @@ bool leads_to_link(const FunctionInfo& bridge) {
 
 /// Looks at the whole bus, and closes the bridges on it, before one is opened: numbers that
 /// firmware left in one must not claim what another is given. `bridge`: null for the root bus.
-Status Walk::find_bus(unsigned bus, unsigned depth, FunctionInfo* bridge) {
+void Walk::find_bus(unsigned bus, unsigned depth, FunctionInfo* bridge) {
   const bool link = bridge != nullptr && leads_to_link(*bridge);
-  if (link) TRY(find_link(*bridge));
-  for (unsigned slot = 0; slot < kSlots && !link; ++slot) TRY(find_slot(bus, slot));
+  if (link) find_link(*bridge);
+  for (unsigned slot = 0; slot < kSlots && !link; ++slot) find_slot(bus, slot);
   for (std::size_t i = 0; i < inventory_.functions.size(); ++i) {
     const FunctionInfo& info = inventory_.functions[i];
     if (info.bdf.bus() == bus && info.sriov_at != 0) find_sriov(info, bridge);
   }
   for (std::size_t i = 0; i < inventory_.functions.size(); ++i) {
     FunctionInfo& info = inventory_.functions[i];
-    if (info.bdf.bus() == bus && info.bridge) TRY(open_bridge(info, depth));
+    if (info.bdf.bus() == bus && info.bridge) open_bridge(info, depth);
   }
-  return {};
 }
 
-Status Walk::find_function(HostBdf bdf, std::optional<FunctionInfo>& info) {
+void count(Inventory::Left& left, HostBdf bdf) {
+  if (left.count++ == 0) left.first = bdf;
+}
+
+/// One that does not fit any more is silent, and closed where it is a bridge (probe()).
+std::optional<FunctionInfo> Walk::find_function(HostBdf bdf) {
   EcamFunction config = ecam_.function(bdf);
-  info = probe(bdf, config);
-  if (!info) return {};
-  TRY(inventory_.functions.push_back(*info));
-  if (info->bridge) close_bridge(inventory_.functions.back());
-  return {};
+  auto info = probe(bdf, config);
+  if (!info) return info;
+  if (info->bridge) close_bridge(*info);
+  if (!inventory_.functions.push_back(*info)) count(inventory_.functions_left, bdf);
+  return info;
 }
 
-Status Walk::find_slot(unsigned bus, unsigned slot) {
+void Walk::find_slot(unsigned bus, unsigned slot) {
   unsigned functions = 1;
   for (unsigned function = 0; function < functions; ++function) {
-    std::optional<FunctionInfo> info;
-    TRY(find_function(HostBdf(bus, slot, function), info));
+    const auto info = find_function(HostBdf(bus, slot, function));
     if (info && function == 0 && info->multi_function) functions = 8;
   }
-  return {};
 }
 
 /// The one device at the other end of a link (PCIe 7.3.1). Where both ends know alternative routing
 /// IDs its functions are a chain over all 256 numbers (PCIe 6.13), else they are eight at most.
-Status Walk::find_link(FunctionInfo& port) {
+void Walk::find_link(FunctionInfo& port) {
   namespace express = hp::express;
   EcamFunction above = ecam_.function(port.bdf);
   const std::uint32_t word = above.read(port.express_at + express::kCapabilities, 2);
@@ -141,10 +143,10 @@ Status Walk::find_link(FunctionInfo& port) {
   };
   if (forwards) forward(false);  // as firmware may have left it, for another device
   const std::size_t first = inventory_.functions.size();
-  TRY(find_slot(port.secondary, 0));
-  if (!forwards || first == inventory_.functions.size()) return {};
+  find_slot(port.secondary, 0);
+  if (!forwards || first == inventory_.functions.size()) return;
   const unsigned ari_at = inventory_.functions[first].ari_at;
-  if (ari_at == 0 || inventory_.functions[first].bdf.function() != 0) return {};
+  if (ari_at == 0 || inventory_.functions[first].bdf.function() != 0) return;
   forward(true);
   port.ari = true;
   // The numbers rise along the chain, so it ends.
@@ -152,20 +154,18 @@ Status Walk::find_link(FunctionInfo& port) {
     EcamFunction config = ecam_.function(HostBdf(port.secondary, number >> 3, number & 7));
     const std::uint32_t ari = config.read(at + hp::ari::kCapability, 2);
     const auto next = static_cast<unsigned>(get<hp::ari::NextFunction>(ari));
-    if (next <= number) return {};
+    if (next <= number) return;
     number = next;
     const HostBdf bdf(port.secondary, number >> 3, number & 7);
     const FunctionInfo* known = pci::find(inventory_, bdf);
-    std::optional<FunctionInfo> info;
-    if (known == nullptr) TRY(find_function(bdf, info));
+    const auto info = known == nullptr ? find_function(bdf) : std::nullopt;
     at = known != nullptr ? known->ari_at : (info ? info->ari_at : 0U);
   }
-  return {};
 }
 
 /// `port`: null on the root bus.
 void Walk::find_sriov(const FunctionInfo& pf, const FunctionInfo* port) {
-  if (inventory_.sriov.full()) return;  // it has no VFs
+  if (inventory_.sriov.full()) return count(inventory_.sriov_left, pf.bdf);
   SriovInfo info;
   // Only functions below a port with ARI may have other numbers than 0 to 7 of device 0.
   info.ari = port != nullptr && port->ari && pf.ari_at != 0;
@@ -191,18 +191,18 @@ void Walk::close_bridge(FunctionInfo& bridge) {
   config.write(hp::kPrimaryBus, 1, bridge.bdf.bus());
 }
 
-Status Walk::open_bridge(FunctionInfo& bridge, unsigned depth) {
-  if (depth == kMaxDepth) return {};
-  if (next_bus_ > ecam_.last_bus()) return fail(Code::kTableFull, next_bus_);
+void Walk::open_bridge(FunctionInfo& bridge, unsigned depth) {
+  if (depth == kMaxDepth || next_bus_ > ecam_.last_bus()) {
+    return count(inventory_.bridges_left, bridge.bdf);
+  }
   EcamFunction config = ecam_.function(bridge.bdf);
   const unsigned bus = next_bus_++;
   bridge.secondary = static_cast<std::uint8_t>(bus);
   config.write(hp::kSecondaryBus, 1, bus);
   config.write(hp::kSubordinateBus, 1, ecam_.last_bus());
-  const Status found = find_bus(bus, depth + 1, &bridge);
+  find_bus(bus, depth + 1, &bridge);
   bridge.subordinate = static_cast<std::uint8_t>(next_bus_ - 1);
   config.write(hp::kSubordinateBus, 1, next_bus_ - 1);
-  return found;
 }
 
 /// Where the BAR may go besides the window below 4 GiB; null: nowhere.
@@ -339,14 +339,12 @@ void Walk::finish() {
 
 }  // namespace
 
-Status enumerate(Ecam& ecam, const HostWindow& mem32, const HostWindow& mem64,
-                 Inventory& inventory) {
+void enumerate(Ecam& ecam, const HostWindow& mem32, const HostWindow& mem64, Inventory& inventory) {
   Walk walk(ecam, mem32, mem64, inventory);
-  const Status found = walk.find_bus(ecam.first_bus(), 0, nullptr);
+  walk.find_bus(ecam.first_bus(), 0, nullptr);
   walk.assign_root();
   find_groups(inventory);
   walk.finish();
-  return found;
 }
 
 }  // namespace penstock::pci

@@ -18,9 +18,8 @@ struct HostWindow {
 /// Fills `inventory`. Afterwards bridges forward memory accesses and DMA, and endpoints decode
 /// memory, master nothing and raise no INTx. What firmware may have assigned is replaced: one
 /// layout for every board, and nobody uses the old one. A function for whose BARs the windows have
-/// no room decodes nothing (FunctionInfo::placed). kTableFull: more than kMaxFunctions, or more
-/// buses than the bridge has; what was found until then is usable.
-Status enumerate(Ecam& ecam, const HostWindow& mem32, const HostWindow& mem64,
-                 Inventory& inventory);
+/// no room decodes nothing (FunctionInfo::placed). Functions and buses for which there is no room
+/// are left out and counted (Inventory); the others are usable all the same.
+void enumerate(Ecam& ecam, const HostWindow& mem32, const HostWindow& mem64, Inventory& inventory);
 
 }  // namespace penstock::pci

@@ -182,18 +182,56 @@ TEST(Enumerate, UnknownHeadersHaveNoBars) {
   EXPECT_EQ(device.bar_address(0), 0U);
 }
 
-TEST(Enumerate, MoreFunctionsThanTheInventoryHoldsIsAnAnswer) {
-  TestBoard board;
-  for (unsigned slot = 0; slot < 10; ++slot) {
+/// Eight functions in each of the devices from `first` on.
+void fill_slots(TestBoard& board, sim::PciBus& bus, unsigned first, unsigned slots) {
+  for (unsigned slot = first; slot < first + slots; ++slot) {
     for (unsigned function = 0; function < 8; ++function) {
       auto f = sim::nvme_like();
       if (function == 0) f->set_multi_function();
-      board.plug(board.host.root(), slot, function, std::move(f));
+      board.plug(bus, slot, function, std::move(f));
     }
   }
-  EXPECT_EQ(board.enumerate().error().code, Code::kTableFull);
-  EXPECT_EQ(board.inventory.functions.size(), kMaxFunctions);
+}
+
+// Covers: H65
+TEST(Enumerate, ABoardWithSeventyTwoFunctionsIsNothingSpecial) {
+  TestBoard board;
+  fill_slots(board, board.host.root(), 1, 9);
+  ASSERT_TRUE(board.enumerate());
+  EXPECT_EQ(board.inventory.functions.size(), 72U);
   expect_sound(board);
+}
+
+// Covers: H65
+TEST(Enumerate, AFunctionTooManyIsSilentAndNamedAndTheOthersAreUsable) {
+  TestBoard board;
+  auto& bridge = board.plug(board.host.root(), 0, 0, sim::pcie_pci_bridge(board.host));
+  fill_slots(board, board.host.root(), 1, 31);
+  fill_slots(board, bridge.secondary_bus(), 0, 2);
+  sim::PciFunction& last = *board.host.find(0, 31 << 3 | 7);
+  last.config_write(4, 2, 6);
+  EXPECT_FALSE(board.enumerate());
+  EXPECT_EQ(board.inventory.functions.size(), kMaxFunctions);
+  // One bridge, 31 * 8 of the root bus, and 7 of the 16 behind the bridge.
+  EXPECT_EQ(board.inventory.functions_left.count, 9U);
+  EXPECT_EQ(board.inventory.functions_left.first, HostBdf(1, 0, 7));
+  EXPECT_EQ(find(board.inventory, HostBdf(1, 0, 7)), nullptr);
+  EXPECT_FALSE(board.host.find(1, 7)->memory_enabled());
+  EXPECT_FALSE(board.host.find(1, 7)->bus_master());
+  EXPECT_TRUE(last.memory_enabled());
+  expect_sound(board);
+}
+
+// Covers: H65
+TEST(Enumerate, APhysicalFunctionTooManyHasNoVirtualOnesAndIsNamed) {
+  TestBoard board;
+  for (unsigned slot = 1; slot <= kMaxPhysicalFunctions + 2; ++slot) {
+    board.plug(board.host.root(), slot, 0, sim::igb_like());
+  }
+  ASSERT_TRUE(board.enumerate());
+  EXPECT_EQ(board.inventory.sriov.size(), kMaxPhysicalFunctions);
+  EXPECT_EQ(board.inventory.sriov_left.count, 2U);
+  EXPECT_EQ(board.inventory.sriov_left.first, HostBdf(0, kMaxPhysicalFunctions + 1, 0));
 }
 
 TEST(Enumerate, ChainsDeeperThanTheLimitStayClosed) {
@@ -204,7 +242,8 @@ TEST(Enumerate, ChainsDeeperThanTheLimitStayClosed) {
     bus = &bridge.secondary_bus();
   }
   board.plug(*bus, 0, 0, sim::nvme_like());
-  ASSERT_TRUE(board.enumerate());
+  EXPECT_FALSE(board.enumerate());
+  EXPECT_EQ(board.inventory.bridges_left.count, 1U);
   EXPECT_EQ(board.inventory.functions.size(), 9U);
   expect_sound(board);
 }
@@ -216,7 +255,10 @@ TEST(Enumerate, FewBusesAreNotExceeded) {
     auto& port = board.plug(board.host.root(), i, 0, sim::pcie_root_port(board.host));
     board.plug(port.secondary_bus(), 0, 0, sim::nvme_like());
   }
-  EXPECT_EQ(board.enumerate().error(), fail(Code::kTableFull, 3));
+  EXPECT_FALSE(board.enumerate());
+  EXPECT_EQ(board.inventory.bridges_left.count, 2U);
+  EXPECT_EQ(board.inventory.bridges_left.first, HostBdf(0, 2, 0));
+  EXPECT_EQ(board.inventory.functions.size(), 6U);  // the ports, and what is behind two of them
   EXPECT_TRUE(board.host.violations().empty());
 }
 

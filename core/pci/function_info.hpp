@@ -36,6 +36,8 @@ struct FunctionInfo {
   bool placed = true;  // false: the windows had no room for a BAR, so it decodes none of them
   std::uint64_t rom_bytes = 0;  // size of the expansion ROM's window, which stays closed
 
+  std::uint16_t vectors = 0;  // messages that it can have, of either kind
+
   // Capability offsets in config space, 0: absent.
   std::uint8_t power = 0;
   std::uint8_t msi = 0;
@@ -70,7 +72,7 @@ struct FunctionInfo {
   bool aliased = false;
 };
 
-inline constexpr std::size_t kMaxFunctions = 64;
+inline constexpr std::size_t kMaxFunctions = 256;
 inline constexpr std::size_t kMaxPhysicalFunctions = 8;  // with SR-IOV
 inline constexpr unsigned kMaxVfs = 64;                  // of one physical function
 
@@ -104,6 +106,16 @@ struct Inventory {
   StaticVector<FunctionInfo, kMaxFunctions>
       functions;  // in order of discovery: a bridge before what is behind it
   StaticVector<SriovInfo, kMaxPhysicalFunctions> sriov;  // more PFs than that have no VFs
+
+  /// What did not fit. These functions decode nothing and master nothing; nothing is behind bridges
+  /// among them.
+  struct Left {
+    unsigned count = 0;
+    HostBdf first;
+  };
+  Left functions_left;  // beyond kMaxFunctions
+  Left sriov_left;      // beyond kMaxPhysicalFunctions: they have no VFs
+  Left bridges_left;    // for whose buses there was no number, or too deep; closed
 };
 
 }  // namespace penstock::pci

@@ -2,6 +2,7 @@
 
 #include "core/hw/pci/capability.hpp"
 #include "core/hw/pci/express.hpp"
+#include "core/hw/pci/msi.hpp"
 
 namespace penstock::pci {
 namespace {
@@ -53,6 +54,20 @@ void note_express(port::ConfigSpace& config, unsigned at, FunctionInfo& info) {
       static_cast<std::uint8_t>(get<hp::express::device_capabilities::PhantomFunctions>(device));
 }
 
+void note_vectors(port::ConfigSpace& config, unsigned at, hp::CapabilityId id, FunctionInfo& info) {
+  unsigned vectors = 0;
+  if (id == hp::CapabilityId::kMsix) {
+    const std::uint32_t control = config.read(at + hp::msix::kControl, 2);
+    vectors = static_cast<unsigned>(get<hp::msix::control::TableSize>(control)) + 1;
+  }
+  if (id == hp::CapabilityId::kMsi) {
+    const std::uint32_t control = config.read(at + hp::msi::kControl, 2);
+    const auto log2 = static_cast<unsigned>(get<hp::msi::control::MultipleCapable>(control));
+    vectors = 1U << (log2 < 5 ? log2 : 5);  // 32 at most (PCIe 7.7.1.2)
+  }
+  if (vectors > info.vectors) info.vectors = static_cast<std::uint16_t>(vectors);
+}
+
 void probe_capabilities(port::ConfigSpace& config, FunctionInfo& info) {
   const std::uint32_t status = config.read(hp::kStatus, 2);
   if (get<hp::status::CapabilityList>(status) == 0) return;
@@ -63,6 +78,7 @@ void probe_capabilities(port::ConfigSpace& config, FunctionInfo& info) {
     if (id == hp::CapabilityId::kPowerManagement) info.power = here;
     if (id == hp::CapabilityId::kMsi) info.msi = here;
     if (id == hp::CapabilityId::kMsix) info.msix = here;
+    note_vectors(config, at, id, info);
     if (id == hp::CapabilityId::kExpress) note_express(config, at, info);
     if (id == hp::CapabilityId::kAdvancedFeatures) {
       info.advanced_features = here;

@@ -25,7 +25,11 @@ struct TestBoard {
     parts.push_back(std::move(what));
     return plugged;
   }
-  Status enumerate() { return pci::enumerate(ecam, kMem32, kMem64, inventory); }
+  /// Whether all of it fits.
+  bool enumerate() {
+    pci::enumerate(ecam, kMem32, kMem64, inventory);
+    return inventory.functions_left.count == 0 && inventory.bridges_left.count == 0;
+  }
 
   sim::Memory memory{Hpa(0x4000'0000), 1 * kMiB};
   sim::PciHost host{memory};

@@ -13,9 +13,9 @@
 namespace penstock::vpci {
 
 /// Interrupt vectors that a guest is shown per function at most: it bounds the shadow table and the
-/// events that a function can use. More than one queue per CPU of any board here; a larger hardware
-/// table is cut in what is shown.
-inline constexpr unsigned kMaxVectors = 64;
+/// events that a function can use. There are drivers that insist on 128; a larger hardware table is
+/// cut in what is shown.
+inline constexpr unsigned kMaxVectors = 128;
 
 /// Index of the expansion ROM where a BAR index is meant.
 inline constexpr unsigned kRomIndex = hw::pci::kBarCount;

@@ -108,7 +108,8 @@ inline constexpr unsigned kDsn = 0x140;
 inline constexpr unsigned kVsec = 0x1b0;
 inline constexpr std::uint64_t kTableOffset = 0x2000;
 inline constexpr std::uint64_t kPbaOffset = 0x2800;
-inline constexpr unsigned kHwVectors = 80;  // more than a guest is shown
+inline constexpr unsigned kHwVectors = 80;
+inline constexpr unsigned kShownVectors = 64;
 inline constexpr Gpa kWindow32{0x1000'0000};
 inline constexpr Gpa kWindow64{0x80'0000'0000};
 
@@ -176,6 +177,7 @@ class RichFunction {
     facts.bars[4] = {.host = Hpa(0x3000), .size = 32, .io = true};
     facts.rom = {.host = Hpa(0x10a0'0000), .size = 128 * kKiB};
     facts.hw = &config;
+    options.max_vectors = kShownVectors;
     options.windows = {Window{kWindow32, 0x2eff'0000}, Window{kWindow64, 512 * kGiB}};
   }
 

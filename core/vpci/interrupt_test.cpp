@@ -288,5 +288,18 @@ TEST_F(Interrupts, FewerVectorsByPolicy) {
   EXPECT_EQ(f.init(rich.facts, rich.options).error().code, Code::kOutOfRange);
 }
 
+// Covers: H65
+TEST(Vectors, ADriverThatNeedsAHundredAndTwentyEightFindsThem) {
+  RichFunction rich;
+  rich.options.max_vectors = kMaxVectors;
+  rich.config.put(kMsixCap + 2, 2, 0x7ff);  // 2048, in a BAR that has room for them
+  rich.config.put(kMsixCap + 4, 4, 0);
+  rich.config.put(kMsixCap + 8, 4, 0x9000);
+  VirtualFunction f;
+  ASSERT_TRUE(f.init(rich.facts, rich.options));
+  EXPECT_EQ(f.config_read(kMsixCap + 2, 2), 127U);
+  EXPECT_EQ(f.max_vectors(), 128U);
+}
+
 }  // namespace
 }  // namespace penstock::vpci

@@ -98,6 +98,9 @@ BoardDevice read_board_device(const TableReader& reader, Diagnostics& out) {
   device.reset = reset_of(value_of(reader.choice("reset", {"flr", "pm", "bus", "none"})));
   device.isolation =
       isolation_of(value_of(reader.choice("isolation", {"acs", "integrated", "shared"})));
+  if (const auto vectors = reader.number("vectors")) {
+    device.vectors = static_cast<unsigned>(vectors->value < 2048 ? vectors->value : 2048);
+  }
   for (const auto& risk : reader.texts("risks")) device.risks.push_back(risk.value);
   device.qemu = value_of(reader.text("qemu"));
   device.backend = value_of(reader.text("backend"));

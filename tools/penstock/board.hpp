@@ -24,6 +24,7 @@ struct BoardDevice {
   std::optional<std::uint32_t> class_code;  // class << 16 | subclass << 8 | interface
   Reset reset = Reset::kNone;
   Isolation isolation = Isolation::kShared;
+  unsigned vectors = 0;            // messages that it can have; 0: nobody has said
   std::vector<std::string> risks;  // names of core/pci/risk.hpp, or clauses for people
   std::string qemu;                // -device, empty: nothing
   std::string backend;             // name of its back end, empty: none

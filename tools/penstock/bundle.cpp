@@ -116,6 +116,7 @@ void write_domain(TreeWriter& writer, const PlannedDomain& domain, std::size_t i
   writer.flag(tree::kControl, domain.control);
   writer.flag(tree::kHardware, domain.hardware);
   if (domain.slots != 0) writer.number(tree::kSlots, domain.slots);
+  if (domain.interrupts != 0) writer.number(tree::kInterrupts, domain.interrupts);
   for (std::size_t i = 0; i < domain.devices.size(); ++i) {
     write_device(writer, domain.devices[i], i);
   }

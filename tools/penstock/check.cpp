@@ -34,8 +34,10 @@ void Checker::run() {
     check_iommu(domain);
     check_roles(domain, planned);
     check_devices(domain, planned);
+    check_interrupts(domain, planned);
     plan_.domains.push_back(std::move(planned));
   }
+  check_buses();
   check_hidden();
   check_total();
   check_taken();

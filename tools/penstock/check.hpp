@@ -15,9 +15,9 @@
 namespace penstock::tool {
 
 /// RAM that the hypervisor keeps for itself, at most.
-inline constexpr std::uint64_t kHypervisorMemory = 8 * 1024 * 1024;
+inline constexpr std::uint64_t kHypervisorMemory = 14 * 1024 * 1024;
 /// Of that, at the end of RAM and with the image at its beginning.
-inline constexpr std::uint64_t kHypervisorTop = 6 * 1024 * 1024;
+inline constexpr std::uint64_t kHypervisorTop = 12 * 1024 * 1024;
 inline constexpr std::uint64_t kHypervisorImage = 2 * 1024 * 1024;
 
 /// How far a device is kept from what it does not own, in words for people.
@@ -63,6 +63,7 @@ struct PlannedDomain {
   bool control = false;
   bool hardware = false;
   unsigned slots = 0;
+  unsigned interrupts = 0;  // that its devices may have; 0: as many as they need
   std::vector<PlannedDevice> devices;
 
   /// What keeps its devices where they belong, when an IOMMU of its own has a part in it; else

@@ -3,6 +3,8 @@
 #include <array>
 
 #include "core/manifest/manifest.hpp"
+#include "core/pci/risk.hpp"
+#include "core/vpci/facts.hpp"
 #include "tools/penstock/capability_names.hpp"
 #include "tools/penstock/checker.hpp"
 #include "tools/penstock/values.hpp"
@@ -108,6 +110,45 @@ void Checker::check_on_board(const DeviceSpec& device, const BoardDevice& on_boa
   }
 }
 
+/// Functions that only a reset of their bus resets have one owner, as at boot.
+void Checker::check_buses() {
+  for (const PlannedDomain& domain : plan_.domains) {
+    for (const PlannedDevice& device : domain.devices) {
+      const BoardDevice* on_board = plan_.board.find(device.host);
+      const bool needs_bus =
+          on_board != nullptr && on_board->reset == Reset::kBus && !device.accept_no_reset;
+      if (!needs_bus) continue;
+      for (const PlannedDomain& other : plan_.domains) {
+        if (&other == &domain) continue;
+        for (const PlannedDevice& neighbour : other.devices) {
+          if (neighbour.host.bus() != device.host.bus()) continue;
+          out_.error(devices_[device.host.value()].first,
+                     fmt::format("{} can only be reset with its bus, where domain \"{}\" has {}",
+                                 format_bdf(device.host), other.name, format_bdf(neighbour.host)),
+                     "give both to one domain, or write accept = [\"no-reset\"] for it");
+        }
+      }
+    }
+  }
+}
+
+/// A guest's own IOMMU shows one requester ID for each device.
+void Checker::check_ids(const DomainSpec& domain, const DeviceSpec& device,
+                        const BoardDevice& on_board) {
+  if (domain.iommu.value == "none") return;
+  for (const std::string& risk : on_board.risks) {
+    if (risk != pci::name_of(pci::Risk::kAliasedRequester) &&
+        risk != pci::name_of(pci::Risk::kForeignId)) {
+      continue;
+    }
+    out_.error(device.host->at,
+               fmt::format("{} sends under other requester IDs, too, which the iommu of {}'s guest "
+                           "could not show",
+                           format_bdf(*on_board.bdf), label(domain)),
+               "write iommu = \"none\" for the domain, or give the device to another one");
+  }
+}
+
 void Checker::check_device(const DomainSpec& domain, const DeviceSpec& device,
                            PlannedDomain& planned) {
   check_capabilities(device);
@@ -136,6 +177,7 @@ void Checker::check_device(const DomainSpec& domain, const DeviceSpec& device,
     return;
   }
   check_on_board(device, *on_board);
+  check_ids(domain, device, *on_board);
   const SecurityStatement security = state_security(plan_.board, *on_board, domain.iommu.value);
   planned.devices.push_back({host, device.guest ? device.guest->value : GuestBdf(), on_board->name,
                              on_board->driver, device.accept_no_reset, device.accept_no_isolation,
@@ -194,6 +236,35 @@ void Checker::check_devices(const DomainSpec& domain, PlannedDomain& planned) {
     }
   }
   place_devices(domain, planned);
+}
+
+/// As the hypervisor counts them, of devices whose vectors the board's description tells.
+void Checker::check_interrupts(const DomainSpec& domain, PlannedDomain& planned) {
+  std::uint64_t needed = 0;
+  for (const PlannedDevice& device : planned.devices) {
+    const BoardDevice* on_board = plan_.board.find(device.host);
+    if (on_board == nullptr || on_board->vectors == 0) continue;
+    needed += std::min(on_board->vectors, vpci::kMaxVectors) + 1U;
+  }
+  interrupts_ += needed;
+  if (interrupts_ > manifest::kMaxInterrupts && interrupts_ - needed <= manifest::kMaxInterrupts) {
+    out_.error(
+        domain.at,
+        fmt::format("with those of {} the devices need {} interrupts", label(domain), interrupts_),
+        fmt::format("the board has {} for all domains", manifest::kMaxInterrupts));
+  }
+  if (!domain.interrupts) return;
+  const auto& [allowed, at] = *domain.interrupts;
+  if (allowed == 0 || allowed > manifest::kMaxInterrupts) {
+    out_.error(at, fmt::format("a domain cannot have {} interrupts", allowed),
+               fmt::format("write 1 to {}", manifest::kMaxInterrupts));
+    return;
+  }
+  planned.interrupts = static_cast<unsigned>(allowed);
+  if (needed > allowed) {
+    out_.error(at, fmt::format("the devices of {} need {} interrupts", label(domain), needed),
+               fmt::format("write interrupts = {}, or leave it out", needed));
+  }
 }
 
 /// A slot that the domain has, or a place on bus 0 that is nobody else's.

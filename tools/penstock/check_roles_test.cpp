@@ -109,6 +109,46 @@ TEST_F(CheckRoles, ABoardWithoutABridgeHasNoDevicesToComeAndGo) {
   EXPECT_EQ(complaints(kTop + domain("a", "[0]", "control = true\n")), "");
 }
 
+// Covers: S0.22 S3.21
+TEST_F(CheckRoles, FunctionsThatOnlyTheirBusResetsHaveOneOwner) {
+  std::string board = test::kBoard;
+  board +=
+      "[[device]]\nbdf = \"0000:03:00.1\"\nname = \"its other half\"\nreset = \"flr\"\n"
+      "isolation = \"acs\"\n";
+  folder_.write("halves.toml", board);
+  board_ = "halves";
+  const auto with = [&](const std::string& accepted) {
+    return complaints(kTop +
+                      domain("a", "[0]",
+                             "[[domain.device]]\nhost = \"03:00.0\"\naccept = [" + accepted +
+                                 "\"no-isolation\"]\n") +
+                      domain("b", "[1]", device("03:00.1")));
+  };
+  EXPECT_EQ(
+      with(""),
+      "c.toml:8:8: error: 0000:03:00.0 can only be reset with its bus, where domain \"b\" has "
+      "0000:03:00.1\n"
+      "    give both to one domain, or write accept = [\"no-reset\"] for it\n");
+  EXPECT_EQ(with("\"no-reset\", "), "");
+}
+
+// Covers: S0.22 H2
+TEST_F(CheckRoles, AnIommuOfAGuestIsNotForDevicesThatSendUnderSeveralIds) {
+  std::string board = test::kBoard;
+  board +=
+      "[[device]]\nbdf = \"0000:04:01.0\"\nname = \"a card behind a bridge\"\nreset = \"bus\"\n"
+      "isolation = \"shared\"\nrisks = [\"aliased-requester\"]\n";
+  folder_.write("bridge.toml", board);
+  board_ = "bridge";
+  const std::string card = "[[domain.device]]\nhost = \"04:01.0\"\naccept = [\"no-isolation\"]\n";
+  EXPECT_EQ(complaints(kTop + domain("a", "[0]", card)), "");
+  EXPECT_EQ(
+      complaints(kTop + domain("a", "[0]", "iommu = \"smmuv3\"\n" + card)),
+      "c.toml:9:8: error: 0000:04:01.0 sends under other requester IDs, too, which the iommu of "
+      "domain \"a\"'s guest could not show\n"
+      "    write iommu = \"none\" for the domain, or give the device to another one\n");
+}
+
 // Covers: S3.16
 TEST_F(CheckRoles, WhatIsHiddenIsNobodys) {
   EXPECT_EQ(complaints(std::string(kTop) + "hidden = [\"0000:03:00.0\", \"02:00.0\"]\n" +

@@ -122,7 +122,7 @@ TEST_F(Check, MemoryPlacesThatAreTakenBeforeAnyDomain) {
                  domain("c", "[2]", "memory_base = 0x50000000\n") +
                  domain("d", "[3]", "memory_base = 0x78000000\n")),
       "c.toml:25:15: error: the memory of domain \"d\" is where the hypervisor's own is\n"
-      "    that is 0x7fa00000 to 0x7fffffff; write another place, or leave memory_base out\n"
+      "    that is 0x7f400000 to 0x7fffffff; write another place, or leave memory_base out\n"
       "c.toml:7:15: error: the memory of domain \"a\" is where the hypervisor's image with the "
       "payloads is\n"
       "    that is 0x40000000 to 0x403fffff; write another place, or leave memory_base out\n"
@@ -131,13 +131,27 @@ TEST_F(Check, MemoryPlacesThatAreTakenBeforeAnyDomain) {
       "    that is 0x48000000 to 0x481fffff; write another place, or leave memory_base out\n");
 }
 
+TEST_F(Check, InterruptsAreAsManyAsTheDevicesNeed) {
+  const std::string drive = "[[domain.device]]\nhost = \"0000:01:00.0\"\n";
+  const auto with = [&](const std::string& interrupts) {
+    return complaints(std::string(kTop) + domain("a", "[0]", interrupts) + drive);
+  };
+  EXPECT_EQ(with(""), "");
+  EXPECT_EQ(with("interrupts = 66\n"), "");
+  EXPECT_EQ(with("interrupts = 65\n"),
+            "c.toml:7:14: error: the devices of domain \"a\" need 66 interrupts\n"
+            "    write interrupts = 66, or leave it out\n");
+  EXPECT_EQ(with("interrupts = 0\n"),
+            "c.toml:7:14: error: a domain cannot have 0 interrupts\n    write 1 to 8192\n");
+}
+
 TEST_F(Check, MemoryInTotal) {
   EXPECT_EQ(
       complaints(kTop + domain("a", "[0]", "", "memory = \"512M\"") +
                  domain("b", "[1]", "", "memory = \"512M\"")),
-      "c.toml:10:10: error: the domains, their payloads and the hypervisor need 1033 MiB, but "
+      "c.toml:10:10: error: the domains, their payloads and the hypervisor need 1039 MiB, but "
       "the board has 1 GiB\n"
-      "    give the domains 10 MiB less\n");
+      "    give the domains 16 MiB less\n");
 }
 
 TEST_F(Check, Payloads) {

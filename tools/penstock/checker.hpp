@@ -45,8 +45,11 @@ class Checker {
   void check_capability(const CapabilitySpec& capability);
   void check_registers(const CapabilitySpec& capability);
   void check_denied(const DeviceSpec& device);
+  void check_buses();
+  void check_ids(const DomainSpec& domain, const DeviceSpec& device, const BoardDevice& on_board);
   void check_place(const DomainSpec& domain, const Located<GuestBdf>& guest);
   void place_devices(const DomainSpec& domain, PlannedDomain& planned);
+  void check_interrupts(const DomainSpec& domain, PlannedDomain& planned);
   void check_total();
   void check_taken();
   void check_taken(std::uint64_t base, std::uint64_t size, std::string_view by);
@@ -72,6 +75,7 @@ class Checker {
   std::optional<Position> control_;
   std::optional<Position> hardware_;
   std::uint64_t payload_bytes_ = 0;
+  std::uint64_t interrupts_ = 0;  // that the devices of all domains need
   std::size_t capabilities_ = 0;
   std::size_t denied_ = 0;
 };

@@ -118,6 +118,7 @@ DomainSpec read_domain(const TableReader& reader, Diagnostics& out) {
   if (const auto control = reader.flag("control")) domain.control = *control;
   if (const auto hardware = reader.flag("hardware")) domain.hardware = *hardware;
   if (const auto slots = reader.number("slots")) domain.slots = *slots;
+  domain.interrupts = reader.number("interrupts");
   for (const TableReader& device : reader.tables("device")) {
     domain.devices.push_back(read_device(device, out));
   }

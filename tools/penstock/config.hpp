@@ -62,6 +62,7 @@ struct DomainSpec {
   Located<bool> control{false, {}};
   Located<bool> hardware{false, {}};
   Located<std::uint64_t> slots{0, {}};
+  std::optional<Located<std::uint64_t>> interrupts;
   std::vector<DeviceSpec> devices;
 };
 

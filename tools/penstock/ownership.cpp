@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "tools/penstock/capability_names.hpp"
 #include "tools/penstock/check.hpp"
@@ -48,15 +49,36 @@ struct Rest {
   std::string kept_back;  // why the hardware domain does not get it
 };
 
+/// How many more devices the domain has a place for, as the hypervisor gives them away: free slots,
+/// then device numbers of bus 0 below the root ports.
+std::size_t places_left(const PlannedDomain& domain) {
+  constexpr unsigned kPlacesOnBus0 = 16;
+  std::set<unsigned> numbers;
+  std::size_t in_slots = 0;
+  for (const PlannedDevice& device : domain.devices) {
+    if (device.guest.bus() != 0) ++in_slots;
+    if (device.guest.bus() == 0 && device.guest.device() < kPlacesOnBus0) {
+      numbers.insert(device.guest.device());
+    }
+  }
+  const std::size_t free = domain.slots - in_slots + (kPlacesOnBus0 - 1 - numbers.size());
+  return std::min(free, manifest::kMaxDevicesPerDomain - domain.devices.size());
+}
+
 std::vector<Rest> the_rest(const Plan& plan) {
   std::vector<Rest> rest;
   const PlannedDomain* const hardware = hardware_domain(plan);
+  std::size_t places = hardware != nullptr ? places_left(*hardware) : 0;
   for (const BoardDevice& device : plan.board.devices) {
     if (!device.bdf || is_assigned(plan, *device.bdf)) continue;
     Rest entry{&device, nullptr, is_hidden(plan, *device.bdf), {}};
     if (hardware != nullptr && !entry.hidden) {
       entry.kept_back = kept_back(plan, device);
-      if (entry.kept_back.empty()) entry.owner = hardware;
+      if (entry.kept_back.empty() && places == 0) entry.kept_back = "it has no place left";
+      if (entry.kept_back.empty()) {
+        entry.owner = hardware;
+        --places;
+      }
     }
     rest.push_back(std::move(entry));
   }

@@ -32,6 +32,7 @@ constexpr std::array kConfigKeys = std::to_array<Key>({
   {"domain", "control", Type::kFlag, false, "It gets the control interface, which `penstockctl` uses; one domain at most, `false` by default"},
   {"domain", "hardware", Type::kFlag, false, "It gets every device that is given to no domain, is not hidden and needs no risk accepted, and full access to the configuration space of all its devices but for what Penstock protects; one domain at most, `false` by default"},
   {"domain", "slots", Type::kNumber, false, "Root ports with a hot-plug slot each, for devices that come and go, 0 (default) to 15"},
+  {"domain", "interrupts", Type::kNumber, false, "Message interrupts that all its devices may have, 1 to 8192: for each device its vectors, 128 at most, and one more; by default as many as its devices need, and at least 1024 for those that come later"},
   {"domain", "device", Type::kTables, false, "One physical PCI function each, up to 32"},
 
   {"domain.device", "host", Type::kText, true, "Where the function is on the board, `0000:01:00.0`"},
@@ -80,6 +81,7 @@ constexpr std::array kBoardKeys = std::to_array<Key>({
   {"device", "name", Type::kText, false, "For people"},
   {"device", "driver", Type::kText, false, "The Linux driver that a guest uses for it"},
   {"device", "class", Type::kText, false, "Class code, six hexadecimal digits such as `010802`; what is claimed for a device depends on it"},
+  {"device", "vectors", Type::kNumber, false, "Interrupt messages that it can have, MSI-X or MSI; what `interrupts` of its domain is checked against"},
   {"device", "reset", Type::kText, false, "`flr`, `pm`, `bus` or `none` (default): the best reset that affects nobody else"},
   {"device", "isolation", Type::kText, false, "`acs` (behind a port with ACS, alone), `integrated` (a root complex function, alone) or `shared` (default)"},
   {"device", "risks", Type::kTexts, false, "What else an owner should know, printed by `check`: names of risks from SUPPORT.md such as `sr-iov`, or whole clauses"},

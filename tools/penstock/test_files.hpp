@@ -71,6 +71,7 @@ arguments = ["-device pcie-root-port,id=port1"]
 bdf = "0000:01:00.0"
 name = "NVMe drive"
 driver = "nvme"
+vectors = 65
 reset = "flr"
 isolation = "acs"
 qemu = "nvme,drive=nvme0"
