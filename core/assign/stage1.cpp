@@ -6,6 +6,8 @@ namespace penstock::assign {
 
 void SmmuStage1::say(std::string_view what, Error why) {
   constexpr unsigned kMostLines = 8;
+  // A device that was cut off: that was told when it happened.
+  if (why.code == Code::kNotFound || why.code == Code::kNotOwner) return;
   if (why.code == Code::kBusy || lines_ == kMostLines) return;
   ++lines_;
   Text<160> line;

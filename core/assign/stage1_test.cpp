@@ -610,6 +610,57 @@ TEST_F(OwnStage1, AfterAResetDevicesSeeTheirMemoryAgain) {
   EXPECT_TRUE(faults().empty());
 }
 
+// The hypervisor cuts a device off that floods the board with faults, behind its guest's back. The
+// guest's commands for it do nothing; those for its other devices count as ever.
+// Covers: H56 S1.15 S2.18
+TEST_F(OwnStage1, CommandsForADeviceThatWasCutOff_AreDroppedAndOthersAreExecuted) {
+  start_both();
+  driver().map(0, 0, Driver::kData);
+  driver().map(1, 0, Driver::kData);
+  EXPECT_TRUE(write(1, kIova, 1));
+  ASSERT_TRUE(board.smmu.block(devices[0]->stream));
+  const std::size_t lines = board.log.all.size();
+
+  // As a driver lets go of A, amid its work for B.
+  driver().unmap(1, 0);
+  driver().queue(0x12 | Driver::asid(1) << 48, kIova | 1);
+  driver().issue(0x05 | std::uint64_t{kA.value()} << 32, 1);
+  EXPECT_EQ(driver().vsmmu.read(0x60, 4), driver().vsmmu.read(0x64, 4)) << "a command error";
+  EXPECT_FALSE(write(1, kIova, 2)) << "the page was unmapped and invalidated";
+
+  // Whatever the guest asks for A later, A stays cut off.
+  driver().issue(0x06 | std::uint64_t{kA.value()} << 32);
+  driver().set_entry(kA, 0x9);
+  driver().issue(0x04, 31);
+  EXPECT_EQ(driver().vsmmu.read(0x60, 4), driver().vsmmu.read(0x64, 4));
+  EXPECT_FALSE(write(0, Driver::kData));
+  EXPECT_FALSE(board.smmu.owner(devices[0]->stream));
+  driver().stop();
+  driver().vsmmu.reset();
+  driver().run();
+  EXPECT_FALSE(write(0, Driver::kData));
+  EXPECT_TRUE(write(1, Driver::kData));
+  EXPECT_EQ(board.log.all.size(), lines) << board.log.all.back();
+}
+
+// The first that the guest asks for after the cut-off is a new stream-table entry.
+// Covers: H56
+TEST_F(OwnStage1, ADeviceThatWasCutOff_IsKnownFromTheFirstConfigurationOn) {
+  start_both();
+  ASSERT_TRUE(board.smmu.block(devices[0]->stream));
+  driver().set_entry(kA, Driver::translate(1));
+  driver().issue(0x05 | std::uint64_t{kA.value()} << 32, 1);
+  EXPECT_EQ(driver().vsmmu.read(0x60, 4), driver().vsmmu.read(0x64, 4));
+  // Handed over anew, it is a device like any other.
+  ASSERT_TRUE(red().devices.detach(*devices[0], true));
+  devices[0]->domain = 0;
+  ASSERT_TRUE(red().devices.attach(*devices[0]));
+  drive(red(), kA, kBar);
+  driver().map(1, 0, Driver::kData);
+  driver().set_entry(kA, Driver::translate(1));
+  EXPECT_TRUE(write(0, kIova));
+}
+
 // Covers: H33 S2.17
 TEST_F(OwnStage1, ABoardThatDoesNotAnswerCutsTheDeviceOffAndSaysSoAFewTimes) {
   start_both();

@@ -440,6 +440,30 @@ TEST_F(Commands, AHostThatRefusesIsAnAbortedCommand) {
   EXPECT_EQ(guest.irqs.pulses[fake::kSyncIntid], 1u);
 }
 
+// The host has cut a stream off on its own. Its answer to one batch says so; the queue goes on.
+// Covers: H56 S2.15
+TEST_F(Commands, AStreamThatTheHostHasCutOff_IsLeftOutOfLaterBatches) {
+  guest.host.cut_off = fake::physical(kDevice);
+  guest.issue({tlbi_asid(1), cfgi_cd(kDevice), tlbi_asid(2), cfgi_cd(kOther), sync(1)});
+  EXPECT_TRUE(guest.idle());
+  EXPECT_EQ(guest.errors(), 0u);
+  EXPECT_EQ(guest.irqs.pulses[fake::kSyncIntid], 1u);
+  ASSERT_EQ(guest.host.forwarded.size(), 3u);
+  EXPECT_EQ(guest.host.forwarded[0], tlbi_asid(1));
+  EXPECT_EQ(guest.host.forwarded[1], tlbi_asid(2));
+  EXPECT_EQ(guest.host.forwarded[2][0] >> 32, fake::physical(kOther).value());
+  const std::uint64_t calls = guest.host.calls;
+  guest.issue({cfgi_cd_all(kDevice), cfgi_ste(kDevice), sync()});
+  EXPECT_EQ(guest.host.calls, calls) << "nothing of it is worth a call";
+}
+
+// Covers: H56
+TEST_F(Commands, AStreamOfNobodyThatTheHostNames_IsAnAbortedCommand) {
+  guest.host.broken_with = fail(Code::kNotOwner, 0x999);
+  guest.issue({tlbi_asid(1), sync()});
+  EXPECT_EQ(guest.command_error(), 2u);
+}
+
 // ---- others at it ----
 
 // Covers: S2.15 H51 H52

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -80,6 +81,7 @@ class Host final : public Stage1Host {
     ++calls;
     if (on_call) on_call();
     if (on_configure) on_configure(stream, wanted);
+    if (cut_off == stream) return fail(Code::kNotFound, stream.value());
     if (Status status = answer(); !status) return status;
     if (remembers) configured.push_back({stream, wanted});
     now[stream.value()] = wanted;
@@ -89,6 +91,12 @@ class Host final : public Stage1Host {
     ++calls;
     if (on_call) on_call();
     if (on_forward) on_forward(batch);
+    for (const Command& command : batch) {
+      const std::uint64_t op = command[0] & 0xff;
+      if (cut_off && (op == 5 || op == 6) && command[0] >> 32 == cut_off->value()) {
+        return fail(Code::kNotOwner, cut_off->value());
+      }
+    }
     if (Status status = answer(); !status) return status;
     ++batches;
     commands += batch.size();
@@ -115,6 +123,7 @@ class Host final : public Stage1Host {
   std::function<void(std::span<const Command>)> on_forward;
   unsigned busy = 0;    // this many calls find another guest at it
   Error broken_with{};  // all calls
+  std::optional<StreamId> cut_off;
 
  private:
   Status answer() {

@@ -152,11 +152,11 @@ VirtualSmmu::Verdict VirtualSmmu::collect_va(const hw::Command& command) {
   return Verdict::kNext;
 }
 
-/// For a stream without a device there is nothing to forget.
+/// For a stream without a device, or one that is cut off, there is nothing to forget.
 VirtualSmmu::Verdict VirtualSmmu::collect_cd(hw::Command command) {
   const GuestStreamId guest(static_cast<std::uint32_t>(get<hw::cfgi_cd::StreamId>(command[0])));
   const Stream* stream = find(guest);
-  if (stream == nullptr) return Verdict::kNext;
+  if (stream == nullptr || stream->cut_off) return Verdict::kNext;
   const bool all = get<hw::command::Op>(command[0]) == Opcode::kCfgiCdAll;
   const bool substreams = get<hw::idr1::SSIDSIZE>(ids_.idr1) != 0;
   std::uint64_t kept = hw::cfgi_cd::Op::kMask;
@@ -188,13 +188,15 @@ void VirtualSmmu::complete_sync(const hw::Command& command) {
 }
 
 /// Has the batch executed. False: nothing was executed and the queue stands where it did, because
-/// the host is busy or has refused.
+/// the host is busy, has refused, or has told of a stream that is cut off: the commands are then
+/// sorted anew, without that stream's.
 bool VirtualSmmu::forward() {
   if (batch_.count == 0) return true;
   const Status executed = host_.forward(std::span(batch_.commands).first(batch_.count));
   batch_.count = 0;
   if (executed) return true;
-  if (executed.error().code != Code::kBusy) fail_command(hw::cmdq_cons::kErrAbort);
+  const Error why = executed.error();
+  if (why.code != Code::kBusy && !note_cut_off(why)) fail_command(hw::cmdq_cons::kErrAbort);
   return false;
 }
 

@@ -97,7 +97,7 @@ void VirtualSmmu::finish_transition() {
 void VirtualSmmu::make_stale(std::uint32_t id, unsigned ignored_bits) {
   for (Stream& stream : streams_) {
     const std::uint64_t difference = std::uint64_t{stream.guest.value() ^ id};
-    if (stream.stale || difference >> ignored_bits != 0) continue;
+    if (stream.stale || stream.cut_off || difference >> ignored_bits != 0) continue;
     stream.stale = true;
     ++stale_;
   }
@@ -122,6 +122,7 @@ bool VirtualSmmu::refresh_one() {
     }
     const Status done = host_.configure(stream.physical, entry.stage1);
     if (!done && done.error().code == Code::kBusy) return false;
+    stream.cut_off = !done && done.error().code == Code::kNotFound;
     stream.stale = false;  // on any other error the stream aborts, and the host has said why
     --stale_;
     return true;
@@ -149,14 +150,27 @@ VirtualSmmu::Stream* VirtualSmmu::find(GuestStreamId stream) {
   return at < streams_.size() && streams_[at].guest == stream ? &streams_[at] : nullptr;
 }
 
+/// The host has refused a batch because of a stream that it has cut off. False: not one of ours.
+bool VirtualSmmu::note_cut_off(const Error& why) {
+  if (why.code != Code::kNotOwner) return false;
+  for (Stream& stream : streams_) {
+    if (stream.physical.value() != why.arg || stream.cut_off) continue;
+    stream.cut_off = true;
+    if (stream.stale) --stale_;
+    stream.stale = false;
+    return true;
+  }
+  return false;
+}
+
 Status VirtualSmmu::attach(GuestStreamId stream, StreamId physical) {
   const LockGuard engine(engine_);
   if (find(stream) != nullptr) return fail(Code::kAlreadyExists, stream.value());
   const std::size_t at = lower_bound(stream);
-  TRY(streams_.push_back({stream, physical, false}));
+  TRY(streams_.push_back({stream, physical}));
   for (std::size_t i = streams_.size() - 1; i > at; --i) streams_[i] = streams_[i - 1];
   // Until it is refreshed, its traffic goes through stage 2 alone, as the caller has left it.
-  streams_[at] = {stream, physical, true};
+  streams_[at] = {.guest = stream, .physical = physical, .stale = true};
   ++stale_;
   add_work();
   const LockGuard guard(registers_);

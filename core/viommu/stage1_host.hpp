@@ -16,13 +16,14 @@ class Stage1Host {
   static constexpr std::size_t kMaxBatch = 64;
 
   /// Makes stage 1 of a stream what `wanted` says and forgets what was cached of its configuration;
-  /// complete when it returns. kBusy: nothing was done, come again; any other error: the stream
-  /// aborts.
+  /// complete when it returns. kBusy: nothing was done, come again; kNotFound: the stream was cut
+  /// off, and stays so until it is detached; any other error: the stream aborts.
   virtual Status configure(StreamId stream, const hw::smmuv3::Stage1& wanted) = 0;
 
   /// Executes at most kMaxBatch of TLBI_NH_*, CFGI_CD and CFGI_CD_ALL, streams physical, for this
   /// guest's own translations only, whatever VMID they carry; complete when it returns. May change
-  /// the batch. kBusy: nothing was done, come again.
+  /// the batch. kBusy: nothing was done, come again; kNotOwner (arg: stream): nothing was done,
+  /// that stream was cut off.
   virtual Status forward(std::span<hw::smmuv3::Command> batch) = 0;
 
  protected:

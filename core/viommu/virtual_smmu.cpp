@@ -186,11 +186,7 @@ void VirtualSmmu::reset() {
   cr0_ = 0;
   gbpa_abort_ = false;
   // Devices that stay attached have their traffic go through stage 2 alone again.
-  stale_ = 0;
-  for (Stream& stream : streams_) {
-    stream.stale = true;
-    ++stale_;
-  }
+  make_stale(0, 32);
   take_work();
   if (stale_ != 0) add_work();
 }

@@ -10,6 +10,11 @@
 //                               with one sync there before the guest's CMD_SYNC completes
 //
 // `refresh` reads the guest's stream-table entry, once, and gives the sanitised result to the host.
+// A stream that the hypervisor has cut off (its device floods the board with faults) is known by
+// the host's answer. Commands for it are dropped as for a stream without a device: they cannot
+// change what it reaches, and an error would stop the queue for the guest's other devices, too
+// (H56).
+//
 // What is left after a slice stays as work (VirtualIommu::has_work()); so does everything when
 // another guest uses the board's SMMU at this moment: nobody waits for another guest here.
 //
@@ -67,6 +72,7 @@ class VirtualSmmu final : public VirtualIommu {
     GuestStreamId guest;
     StreamId physical;
     bool stale = false;
+    bool cut_off = false;  // aborts until it is detached; never stale
   };
   /// Why a stream's entry is not valid, for the event that the board's SMMU will report.
   struct Reason {
@@ -113,6 +119,7 @@ class VirtualSmmu final : public VirtualIommu {
   [[nodiscard]] JudgedEntry wanted(GuestStreamId stream) REQUIRES(engine_) EXCLUDES(registers_);
   [[nodiscard]] std::size_t lower_bound(GuestStreamId stream) const REQUIRES(engine_);
   [[nodiscard]] Stream* find(GuestStreamId stream) REQUIRES(engine_);
+  [[nodiscard]] bool note_cut_off(const Error& why) REQUIRES(engine_);
 
   // smmu_commands.cpp
   [[nodiscard]] unsigned run_commands(unsigned budget) REQUIRES(engine_) EXCLUDES(registers_);

@@ -120,6 +120,26 @@ def test_two_guests_with_overlapping_streams(start, folder):
     assert judgement.ok, judgement.failed
 
 
+# Covers: H56 S1.15 S2.18
+def test_flood_of_one_device_leaves_its_guests_others_at_work(start, folder):
+    """A program in the guest, by VFIO, lets edu fault until it is cut off, and ends: the guest's
+    kernel then invalidates what it had, and goes on with the drive."""
+    image, digest = make_drive(folder, seed=45)
+    judgement = Judgement()
+    board = start([lab_domain("lab", "6.12", [0, 1], "nonce=flood iommu.strict=1",
+                              devices=[Device(NVME), Device(EDU, ("no-reset",))])],
+                  scenario.qemu_devices(nvme=image, edu=True))
+    lab = Lab(board, "lab", focus=0)
+    lab.wait_boot()
+    judge_io(judgement, lab, image, digest, "before the flood")
+    judgement.check("edu flooded", "edu flood transfers=done" in lab.order("flood"), "")
+    board.wait_for("penstock", rf"{EDU} of lab is cut off", 30, "edu to be cut off")
+    judge_io(judgement, lab, image, digest, "after the flood")
+    end(board, lab)
+    assert "CMDQ error" not in board.console.text("lab")
+    assert judgement.ok, judgement.failed
+
+
 # Covers: S1.19 S2.12
 def test_a_guest_with_and_one_without(start, folder):
     nonce = "mixed"

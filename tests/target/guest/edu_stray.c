@@ -150,6 +150,15 @@ static bool stray(struct Edu* edu, const char* kind, uint64_t address) {
   return true;
 }
 
+// Until long after the device was cut off.
+static bool flood(struct Edu* edu, uint64_t address) {
+  for (int i = 0; i < 14; ++i) {
+    device_writes(edu, address, kPage);
+  }
+  printf("RESULT edu flood transfers=%s\n", edu->stuck ? "stuck" : "done");
+  return true;
+}
+
 static bool stray_outside(const struct Vfio* vfio, struct Edu* edu, uint64_t address) {
   const int file = open("/dev/mem", O_RDWR | O_SYNC | O_CLOEXEC);
   void* memory = mmap(NULL, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, file, (off_t)address);
@@ -174,6 +183,9 @@ static bool obey(const struct Vfio* vfio, struct Edu* edu, const char* order) {
   }
   if (strncmp(order, "unmapped:", 9) == 0) {
     return stray(edu, "unmapped", strtoull(order + 9, NULL, 16));
+  }
+  if (strncmp(order, "flood:", 6) == 0) {
+    return flood(edu, strtoull(order + 6, NULL, 16));
   }
   if (strncmp(order, "outside:", 8) == 0) {
     return stray_outside(vfio, edu, strtoull(order + 8, NULL, 16));

@@ -93,6 +93,12 @@ stray() {
     fi
 }
 
+# An unprivileged program's device faults as fast as it can, and the program lets go of it.
+flood() {
+    [ "$(basename "$(readlink $pci/devices/$edu_slot/driver)")" = vfio-pci ] || give "$edu_slot" vfio-pci
+    edu_stray "$edu_slot" flood:0xffffd000 || result "flood-failed status=$?"
+}
+
 rebind() {
     if [ -n "$card_slot" ]; then
         echo "$card_slot" >$pci/drivers/igb/unbind
@@ -128,7 +134,7 @@ obey() {
     order=$1
     shift
     case $order in
-        groups | boot | events | rebind) $order ;;
+        groups | boot | events | flood | rebind) $order ;;
         drive) passes=$((passes + 1)); drive_io $passes ;;
         card) card_io ;;
         stray) stray "$@" ;;
