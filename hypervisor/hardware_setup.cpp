@@ -119,11 +119,12 @@ void enable_board_interrupts(Machine& m) {
     m.console.enable_receive_interrupt();
   }
   if (!m.has_smmu) return;
-  if (m.board.smmu->event_intid != 0) {
-    (void)m.gic.enable_spi(m.board.smmu->event_intid, here, true);
-  }
-  if (m.board.smmu->gerror_intid != 0) {
-    (void)m.gic.enable_spi(m.board.smmu->gerror_intid, here, true);
+  for (const unsigned intid : {m.board.smmu->event_intid, m.board.smmu->gerror_intid}) {
+    if (intid == 0) continue;
+    (void)m.gic.enable_spi(intid, here, true);
+    // The SMMU works since before its line was edge-triggered: whatever a device that firmware left
+    // running has caused meanwhile made its one edge when nobody looked (H57).
+    m.come_again(intid);
   }
 }
 

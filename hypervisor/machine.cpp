@@ -73,12 +73,12 @@ void Machine::message(arch::Cpu& cpu, HostLpi lpi) {
 
 void Machine::board_interrupt(arch::Cpu& cpu, std::uint32_t intid) {
   if (board.uart && intid == board.uart->intid) return console_input(*this);
-  if (has_smmu && intid == board.smmu->event_intid) return report_faults();
-  if (has_smmu && intid == board.smmu->gerror_intid) {
-    using QueueFull = hw::smmuv3::gerror::EVENTQ_ABT_ERR;
-    if (get<QueueFull>(smmu.handle_gerror()) != 0) ++event_queue_aborts;
+  if (has_smmu && intid == board.smmu->event_intid) {
+    report_faults();
+    if (board.smmu->gerror_intid == 0) report_smmu_errors();  // one line for both
     return;
   }
+  if (has_smmu && intid == board.smmu->gerror_intid) return report_smmu_errors();
   if (intid == kHypervisorTimerIntId) {
     stop_hypervisor_timer();
     if (cpu.vcpu != nullptr) {
@@ -89,6 +89,10 @@ void Machine::board_interrupt(arch::Cpu& cpu, std::uint32_t intid) {
       console.look_again(0);
     }
   }
+}
+
+void Machine::come_again(std::uint32_t intid) {
+  distributor.write32(0x200 + intid / 32 * 4, 1U << intid % 32);  // GICD_ISPENDR<n>
 }
 
 void Machine::drop_private_interrupts(arch::Cpu& cpu) {

@@ -121,6 +121,8 @@ struct Machine {
   void message(arch::Cpu& cpu, HostLpi lpi);
   /// A board interrupt that is the hypervisor's own: console, SMMU, timer.
   void board_interrupt(arch::Cpu& cpu, std::uint32_t intid);
+  /// Raises a board interrupt by hand: there may be more to do than its next edge will tell of.
+  void come_again(std::uint32_t intid);
   /// Forgets this CPU's private interrupts that belonged to a world which is gone.
   void drop_private_interrupts(arch::Cpu& cpu);
   /// One domain has ended for good; the last one switches the board off.
@@ -137,6 +139,7 @@ struct Machine {
   /// A domain of the configuration does not run: "left-out" at boot, or "not-started".
   void report_not_run(std::string_view domain, std::string_view state, std::string_view reason);
   void report_faults();
+  void report_smmu_errors();
   void report_stray(HostLpi lpi, const assign::Route& route);
   // audit.cpp: compares the hardware's state with the configuration and tells the result. This CPU
   // holds no lock; guests may run; waits where a device is being reset.

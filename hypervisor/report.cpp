@@ -183,12 +183,17 @@ void Machine::report_faults() {
   const std::uint64_t weight = losses != event_losses ? kFaultsPerEventOfAnOverflow : 1;
   event_losses = losses;
   for (unsigned i = 0; i < count; ++i) report_fault(*this, faults[i], weight);
-  // The SMMU interrupts when its queue stops being empty, not per event: come again for the rest
-  // (GICD_ISPENDR<n>).
-  if (count == faults.size()) {
-    const unsigned intid = board.smmu->event_intid;
-    distributor.write32(0x200 + intid / 32 * 4, 1U << intid % 32);
-  }
+  // The SMMU interrupts when its queue stops being empty, not per event.
+  if (count == faults.size()) come_again(board.smmu->event_intid);
+}
+
+void Machine::report_smmu_errors() {
+  const std::uint32_t errors = smmu.handle_gerror();
+  if (errors == 0) return;
+  if (get<hw::smmuv3::gerror::EVENTQ_ABT_ERR>(errors) != 0) ++event_queue_aborts;
+  // Until there are none: an error that came during the look may have made no edge.
+  const manifest::SmmuBoard& lines = *board.smmu;
+  come_again(lines.gerror_intid != 0 ? lines.gerror_intid : lines.event_intid);
 }
 
 void Machine::report_stray(HostLpi lpi, const assign::Route& route) {

@@ -160,13 +160,15 @@ class Smmu {
   Status invalidate(Vmid vmid, Gpa start, std::uint64_t size) EXCLUDES(lock_);
 
   /// Copies up to out.size() recorded events out of the queue, oldest first, and returns how many.
-  /// Call it from the event interrupt and again while it returns out.size(). Bounded by out.size().
+  /// Call it from the event interrupt and again while it returns out.size(): only where it returns
+  /// less will the next event interrupt. Bounded by out.size().
   unsigned take_events(std::span<Fault> out) EXCLUDES(event_lock_);
   /// How many times the hardware had to drop events because the queue was full.
   [[nodiscard]] std::uint64_t event_overflows() const EXCLUDES(event_lock_);
 
   /// Call from the global-error interrupt: acknowledges every active error, and logs the first ones
-  /// and then fewer and fewer (devices can cause them). Returns the active GERROR bits.
+  /// and then fewer and fewer (devices can cause them). Returns the active GERROR bits; call it
+  /// again until there are none, an error between two of its accesses may interrupt nobody.
   std::uint32_t handle_gerror() EXCLUDES(lock_);
 
   /// The last resort when isolation is in doubt: all DMA of all devices aborts from here on, until

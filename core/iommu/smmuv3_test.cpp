@@ -240,6 +240,66 @@ TEST_F(Board, AFloodOfEventsIsTakenInBoundedPartsAndTheLossIsCounted) {
   EXPECT_EQ(faults().size(), 1u);
 }
 
+/// As the hypervisor answers event interrupts (report.cpp): one look for each, and one more for
+/// each look that filled its array.
+struct Interrupts {
+  explicit Interrupts(Board& of) : board(of) {}
+  void serve() {
+    std::array<Fault, 4> out;
+    while (edges != board.hw.event_interrupts()) {
+      ++edges;
+      unsigned n = 0;
+      do {
+        n = board.smmu.take_events(out);
+        handled += n;
+      } while (n == out.size());
+    }
+  }
+  Board& board;
+  unsigned edges = 0;
+  unsigned handled = 0;
+};
+
+// The SMMU interrupts on the change from empty to not empty alone: an event that comes between our
+// look at PROD and our write of CONS makes no edge.
+// Covers: H57
+TEST_F(Board, AnEventThatComesWhileTheQueueIsDrained_IsTakenWithoutAnInterruptOfItsOwn) {
+  start();
+  ASSERT_TRUE(smmu.attach(kNvme, context(0)));
+  Interrupts interrupts(*this);
+  constexpr std::uint64_t kEventqProd = 0x100a8;
+  // How many looks at PROD see an event come right behind them; 4 fill the array of one look.
+  for (unsigned late : {1u, 2u, 3u, 4u, 5u, 9u}) {
+    const std::uint64_t before = hw.events_recorded();
+    unsigned left = late;
+    std::function<void()> come = [&] {
+      (void)dma_write(kNvme, Gpa(left * kPageSize), 1);
+      if (--left != 0) hw.after_read(kEventqProd, come);
+    };
+    hw.after_read(kEventqProd, come);
+    (void)dma_write(kNvme, Gpa(0), 1);
+    interrupts.serve();
+    EXPECT_EQ(hw.events_recorded() - before, late + 1);
+    EXPECT_EQ(interrupts.handled, hw.events_recorded());
+  }
+  const unsigned edges = hw.event_interrupts();
+  (void)dma_write(kNvme, Gpa(0), 1);
+  EXPECT_EQ(hw.event_interrupts(), edges + 1) << "nobody hears of any event any more";
+}
+
+// Covers: H57
+TEST_F(Board, AGlobalErrorThatComesWhileOthersAreAcknowledged_IsFoundByTheNextLook) {
+  start();
+  constexpr std::uint64_t kGerror = 0x60;
+  hw.raise_gerror(1U << 2);
+  hw.after_read(kGerror, [&] { hw.raise_gerror(1U << 5); });
+  EXPECT_EQ(smmu.handle_gerror(), 1U << 2);
+  EXPECT_EQ(smmu.handle_gerror(), 1U << 5);
+  EXPECT_EQ(smmu.handle_gerror(), 0u);
+  EXPECT_EQ(hw.gerror_interrupts(), 2u);
+  EXPECT_TRUE(hw.misuses().empty());
+}
+
 // Covers: H14
 TEST_F(Board, AFloodOfGlobalErrorsIsAFewLines) {
   start();

@@ -40,6 +40,9 @@ std::uint32_t Smmu::read32(std::uint64_t offset) {
     return 0;
   }
   const std::uint64_t value = read_register(offset & ~std::uint64_t{7});
+  if (read_hook_.first == offset && read_hook_.second) {
+    std::exchange(read_hook_.second, nullptr)();
+  }
   return static_cast<std::uint32_t>((offset & 4) != 0 ? value >> 32 : value);
 }
 
@@ -221,7 +224,8 @@ void Smmu::write_register(std::uint64_t offset, std::uint32_t value) {
 void Smmu::raise_gerror(std::uint32_t bits) {
   const std::uint32_t inactive = ~(gerror_ ^ gerrorn_);
   gerror_ ^= bits & inactive;
-  if ((irq_ctrl_ & 1) == 0) return;
+  // An edge for each error that becomes active, none for one that is (3.18).
+  if ((bits & inactive) == 0 || (irq_ctrl_ & 1) == 0) return;
   const std::uint64_t address = gerror_irq_.address & 0x000f'ffff'ffff'fffcu;
   if (has(13) && address != 0 &&
       !send_message(address, static_cast<std::uint32_t>(gerror_irq_.data))) {

@@ -145,6 +145,10 @@ class Smmu final : public port::Mmio, public DmaBus {
   void abort_fetches(unsigned count) { aborted_fetches_ = count; }      // CERROR_ABT this often
   void raise_gerror(std::uint32_t bits);
   void record(const Event& event);  // an event out of nowhere
+  /// Something that happens just after software has read the 32-bit register at `offset`, once.
+  void after_read(std::uint64_t offset, std::function<void()> hook) {
+    read_hook_ = {offset, std::move(hook)};
+  }
   /// Called when a CMD_SYNC is reached, before the invalidations that it waits for take effect.
   void before_sync(std::function<void()> hook) { before_sync_ = std::move(hook); }
 
@@ -348,6 +352,7 @@ class Smmu final : public port::Mmio, public DmaBus {
   std::optional<std::uint8_t> rejected_opcode_;
   unsigned aborted_fetches_ = 0;
   std::function<void()> before_sync_;
+  std::pair<std::uint64_t, std::function<void()>> read_hook_;
   std::function<void(const Access&, const Outcome&)> resumed_;
 };
 

@@ -44,25 +44,36 @@ hw::EventRecord EventQueue::read(std::uint32_t index) {
   return record;
 }
 
-unsigned EventQueue::take(std::span<Fault> out) {
-  if (registers_ == nullptr) return 0;
-  const std::uint32_t prod = registers_->read32(hw::kEventqProd);
-  const auto produced = static_cast<std::uint32_t>(prod & low_mask(log2_ + 1));
-  std::atomic_thread_fence(
-      std::memory_order_acquire);  // pairs with the SMMU's update of PROD after the record
-
-  unsigned taken = 0;
+/// The records between consumed_ and `produced`, as many as fit behind the first `taken` of `out`;
+/// returns how many there are then.
+unsigned EventQueue::copy(std::span<Fault> out, unsigned taken, std::uint32_t produced) {
   while (taken < out.size() && consumed_ != produced) {
     out[taken++] = decode(read(consumed_));
     consumed_ = static_cast<std::uint32_t>((consumed_ + 1) & low_mask(log2_ + 1));
   }
-  const auto overflow = static_cast<std::uint32_t>(prod & hw::eventq_index::Overflow::kMask);
-  if (overflow != overflow_seen_) {
-    overflow_seen_ = overflow;
-    ++overflows_;
-  }
-  registers_->write32(hw::kEventqCons, consumed_ | overflow_seen_);
   return taken;
+}
+
+// The SMMU interrupts when the queue stops being empty (IHI 0070, 3.5.4 and 3.18). A record that
+// it writes before our CONS has arrived finds the queue not empty and interrupts nobody: PROD is
+// read again after every write of CONS, until there is nothing (H57).
+unsigned EventQueue::take(std::span<Fault> out) {
+  if (registers_ == nullptr) return 0;
+  unsigned taken = 0;
+  for (;;) {
+    const std::uint32_t prod = registers_->read32(hw::kEventqProd);
+    const auto produced = static_cast<std::uint32_t>(prod & low_mask(log2_ + 1));
+    std::atomic_thread_fence(
+        std::memory_order_acquire);  // pairs with the SMMU's update of PROD after the record
+    const auto overflow = static_cast<std::uint32_t>(prod & hw::eventq_index::Overflow::kMask);
+    const bool nothing = consumed_ == produced;
+    if (nothing && overflow == overflow_seen_) return taken;
+    if (overflow != overflow_seen_) ++overflows_;
+    overflow_seen_ = overflow;
+    taken = copy(out, taken, produced);
+    registers_->write32(hw::kEventqCons, consumed_ | overflow_seen_);
+    if (nothing || taken == out.size()) return taken;
+  }
 }
 
 }  // namespace penstock::iommu::smmuv3

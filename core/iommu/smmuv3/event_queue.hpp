@@ -29,11 +29,13 @@ class EventQueue {
   /// Writes base, PROD and CONS. The queue is disabled (CR0.EVENTQEN = 0).
   void program();
 
-  /// Oldest first, at most out.size().
+  /// Oldest first, at most out.size(). Where it returns less, the queue was seen empty after CONS
+  /// was written, so that the next record interrupts; where it returns out.size(), come again.
   unsigned take(std::span<Fault> out);
   [[nodiscard]] std::uint64_t overflows() const { return overflows_; }
 
  private:
+  [[nodiscard]] unsigned copy(std::span<Fault> out, unsigned taken, std::uint32_t produced);
   [[nodiscard]] hw::smmuv3::EventRecord read(std::uint32_t index);
 
   port::Mmio* registers_ = nullptr;
