@@ -56,6 +56,7 @@ Status Partition::start() {
     vcpus_[i].fresh = true;
   }
   stop_.store(Stop::kPowerOff, std::memory_order_release);
+  restart_at_ = 0;  // whoever starts it has waited for nothing
   state_.store(State::kLoading, std::memory_order_release);  // pairs with poll_idle()
   kick(VcpuIndex(0));
   return {};
@@ -157,12 +158,30 @@ void Partition::poll_idle(Vcpu& vcpu) {
   const State state = state_.load(std::memory_order_acquire);
   if (vcpu.index == VcpuIndex(0)) {
     if (state == State::kDying) return bury();
-    if (state == State::kLoading) load_and_run(vcpu);
+    if (state == State::kLoading) {
+      if (too_early()) return;
+      load_and_run(vcpu);
+    }
     // Destroyed while it was loaded, in vain: nobody else wakes this CPU for it.
     if (this->state() == State::kDying) return bury();
   }
   // Also while the domain stops: run() then leaves at once and is no longer counted.
   if (vcpu.power.load(std::memory_order_acquire) == Vcpu::Power::kOnPending) run(vcpu);
+}
+
+/// The last vCPU has parked: the next life begins when the domain has a restart left.
+void Partition::plan_restart() {
+  const std::uint64_t now = machine_->clock.now_ns();
+  restart_at_ = now + restart_allowance_.wait_ns(now);
+  (void)restart_allowance_.take(1, restart_at_);  // it has one by then
+}
+
+/// The idle loop looks again when this CPU's timer wakes it.
+bool Partition::too_early() {
+  const std::uint64_t now = machine_->clock.now_ns();
+  if (doomed_.load() || now >= restart_at_) return false;
+  machine_->clock.wake_after(restart_at_ - now);
+  return true;
 }
 
 void Partition::load_and_run(Vcpu& vcpu) {
@@ -236,6 +255,7 @@ void Partition::finish_stop(Vcpu& vcpu) {
                                                            : manifest::AfterStop::kStop;
   if (after == manifest::AfterStop::kRestart && !doomed_.load()) {
     ++restarts_;
+    plan_restart();
     for (unsigned i = 0; i < vcpu_count_; ++i) {
       vcpus_[i].power.store(Vcpu::Power::kOff, std::memory_order_relaxed);
       vcpus_[i].fresh = true;

@@ -6,6 +6,8 @@
 //     kRunning <--pause(), unpause()--> kPaused
 //     kRunning, kPaused --request_stop()--> kStopping --(last vCPU has parked)--> kEnding
 //     kEnding --> kLoading (reset) or kOff or, where destroy() was called, kDying
+//     kLoading: not before restart_at_, so that a guest that does nothing but restart costs the
+//               others little; its CPUs wait in their idle loops, at the neighbours' disposal
 //     kOff --destroy()--> kDying --(its RAM is scrubbed)--> kDead --> (domain_build.cpp) gone
 //
 // Everything runs on the domain's own CPUs; nobody else waits for it. `running_` counts vCPUs that
@@ -19,6 +21,7 @@
 #include <span>
 #include <string_view>
 
+#include "core/base/allowance.hpp"
 #include "core/manifest/manifest.hpp"
 #include "core/port/vcpu_kick.hpp"
 #include "core/vm/domain.hpp"
@@ -108,6 +111,8 @@ class Partition final : public port::VcpuKick {
   void go_off(std::string_view state);
   [[noreturn]] void run(Vcpu& vcpu);
   void finish_stop(Vcpu& vcpu);
+  void plan_restart();
+  [[nodiscard]] bool too_early();
   Status load();
   Vcpu* by_affinity(std::uint64_t affinity);
 
@@ -125,6 +130,9 @@ class Partition final : public port::VcpuKick {
   bool has_devices_ = true;  // handed over since the last stop; the builder does it the first time
   bool crashed_ = false;
   unsigned restarts_ = 0;
+  // Of the domain, not of one of its lives (H58): 16 restarts at once, and one more every 2 s.
+  Allowance restart_allowance_{16, 2'000'000'000};
+  std::uint64_t restart_at_ = 0;  // on the board's clock; kLoading waits for it
 };
 
 }  // namespace penstock

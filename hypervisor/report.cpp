@@ -4,6 +4,7 @@
 // another in one page are one event; of those and of forged messages the first of each device are
 // reported one by one, after that only every time the count has doubled, so that a flood costs a
 // handful of lines (H14, invariant 7).
+#include "core/assign/fault_limit.hpp"
 #include "core/assign/stage1.hpp"
 #include "core/base/text.hpp"
 #include "core/base/worth_a_line.hpp"
@@ -46,30 +47,28 @@ std::string_view owner_name(Machine& m, const assign::Device* device) REQUIRES(m
   return owner != nullptr ? owner->name() : "none";
 }
 
-/// A device that faults this often in a second does nothing useful any more and keeps the CPU that
-/// takes the events busy, which may be another domain's: its stream then aborts without events
-/// until it is handed over again (invariant 7).
-constexpr std::uint64_t kFaultsPerSecond = 4096;
-/// What an event stands for that came with an overflow of the queue: nobody knows how many were
-/// lost, nor whose, but who causes that again and again is among those that are in the queue.
+/// What an event stands for that came with an overflow of the queue.
 constexpr std::uint64_t kFaultsPerEventOfAnOverflow = 32;
+
+/// Null: nobody has it.
+Partition* owner_of(Machine& m, const assign::Device& device) REQUIRES(m.life) {
+  const unsigned domain = device.domain;
+  return domain < m.partitions.size() ? m.partitions[domain] : nullptr;
+}
 
 /// `weight`: how many faults this one stands for.
 void cut_off_if_flooding(Machine& m, assign::Device& device, std::uint64_t weight)
     REQUIRES(m.life) {
-  assign::FaultCounts& faults = device.faults;
+  Partition* owner = owner_of(m, device);
+  Allowance* shared = owner != nullptr ? &owner->domain().devices().fault_allowance() : nullptr;
   const std::uint64_t now = m.clock.now_ns();
-  if (now - faults.window_start_ns > 1'000'000'000) {
-    faults.window_start_ns = now;
-    faults.in_window = 0;
-  }
-  const bool was_cut_off = faults.in_window >= kFaultsPerSecond;
-  faults.in_window += weight;
-  if (was_cut_off || faults.in_window < kFaultsPerSecond) return;
+  if (assign::within_limit(device, shared, weight, now)) return;
+  if (!m.smmu.owner(device.stream)) return;  // it is, and this event was still in the queue
   const Status blocked = block(m, device);
+  if (blocked && !device.limits.cut_off_lines.take(1, now)) return;
   Text<200> line;
   line.bdf(device.info.bdf.value()).text(" of ").text(owner_name(m, &device));
-  line.text(" is cut off: more than ").dec(kFaultsPerSecond).text(" blocked accesses in a second");
+  line.text(" is cut off: more than its share of blocked accesses");
   if (!blocked) line.text("; the SMMU does not confirm");
   m.console.line(port::Severity::kError, line.view());
 }
@@ -86,15 +85,15 @@ bool count_fault(assign::FaultCounts& counts, const iommu::Fault& fault) {
   const bool same = counts.total != 0 && counts.last_page == page;
   ++counts.total;
   counts.last_page = page;
-  if (!same) ++counts.events;
   return !same;
 }
 
 /// What a guest's own stage 1 stops is the guest's business.
 bool told_to_guest(Machine& m, const assign::Device& device, const iommu::Fault& fault)
     REQUIRES(m.life) {
-  if (device.domain >= m.partitions.size() || m.partitions[device.domain] == nullptr) return false;
-  viommu::VirtualIommu* iommu = m.partitions[device.domain]->domain().iommu();
+  Partition* owner = owner_of(m, device);
+  if (owner == nullptr) return false;
+  viommu::VirtualIommu* iommu = owner->domain().iommu();
   return iommu != nullptr && assign::tell_guest(*iommu, device, fault);
 }
 
@@ -105,7 +104,8 @@ void report_fault(Machine& m, const iommu::Fault& fault, std::uint64_t weight) R
     if (told_to_guest(m, *device, fault)) return;
   }
   assign::FaultCounts& faults = device != nullptr ? device->faults : m.unowned_faults;
-  if (!count_fault(faults, fault) || !worth_a_line(faults.events)) return;
+  std::uint64_t& told = device != nullptr ? device->limits.told_faults : m.unowned_told;
+  if (!count_fault(faults, fault) || !worth_a_line(++told)) return;
   Text<240> json;
   json.text("{\"device\":\"");
   if (device != nullptr) {
@@ -180,9 +180,12 @@ void Machine::report_faults() {
   const LockGuard guard(life);
   const unsigned count = smmu.take_events(faults);
   const std::uint64_t losses = smmu.event_overflows() + event_queue_aborts.load();
-  const std::uint64_t weight = losses != event_losses ? kFaultsPerEventOfAnOverflow : 1;
+  std::optional<StreamId> to_blame;
+  if (losses != event_losses) to_blame = assign::loudest({faults.data(), count});
   event_losses = losses;
-  for (unsigned i = 0; i < count; ++i) report_fault(*this, faults[i], weight);
+  for (const iommu::Fault& fault : std::span(faults).first(count)) {
+    report_fault(*this, fault, fault.stream == to_blame ? kFaultsPerEventOfAnOverflow : 1);
+  }
   // The SMMU interrupts when its queue stops being empty, not per event.
   if (count == faults.size()) come_again(board.smmu->event_intid);
 }
@@ -199,7 +202,8 @@ void Machine::report_smmu_errors() {
 void Machine::report_stray(HostLpi lpi, const assign::Route& route) {
   const LockGuard guard(life);
   assign::Device& device = *devices[route.device];
-  if (!worth_a_line(++device.strays)) return;
+  ++device.strays;
+  if (!worth_a_line(++device.limits.told_strays)) return;
   Text<240> json;
   json.text("{\"device\":\"").bdf(device.info.bdf.value()).text("\",\"domain\":\"");
   json.text(owner_name(*this, &device)).text("\",\"target\":\"ITS doorbell\",\"evidence\":\"");

@@ -96,6 +96,10 @@ class DeviceSet final : public vmsi::ItsListener {
   /// The devices of this moment. Devices outlive every set.
   [[nodiscard]] StaticVector<const Device*, kMaxDevicesPerDomain> members() EXCLUDES(lock_);
 
+  /// What all these devices together may cost in events of the IOMMU, for as long as their domain
+  /// lives: four times what one of them may. Guarded by whoever takes the events.
+  [[nodiscard]] Allowance& fault_allowance() { return fault_allowance_; }
+
   /// As init() got it.
   [[nodiscard]] const Owner& owner() const { return owner_; }
   [[nodiscard]] bool empty() const { return devices_.empty(); }
@@ -136,6 +140,8 @@ class DeviceSet final : public vmsi::ItsListener {
 
   Hardware hw_{};
   Owner owner_{};
+  static constexpr std::uint64_t kMostFaults = 4 * DeviceLimits::kFaults;
+  Allowance fault_allowance_{kMostFaults, 1'000'000'000 / kMostFaults, 1'000'000'000 / 256};
   DeviceList devices_;                      // changed under lock_
   std::atomic<bool> work_{false};           // some device's SriovWork is to be done
   std::size_t turn_ GUARDED_BY(lock_) = 0;  // whose work is looked at first

@@ -19,12 +19,10 @@ void say(const Hardware& hw, port::Severity severity, std::string_view whose, co
   hw.log->line(severity, line.view());
 }
 
-/// What a guest can make happen as often as it likes is told a few times and no more (H14).
+/// What a guest can make happen as often as it likes is told a few times, and then rarely (H14).
 void say_of_guest(const Hardware& hw, const Owner& owner, Device& device, std::string_view what,
                   Error why) {
-  constexpr unsigned kMostLines = 8;
-  if (device.guest_lines == kMostLines) return;
-  ++device.guest_lines;
+  if (!device.limits.lines.take(1, hw.clock->now_ns())) return;
   say(hw, port::Severity::kWarning, owner.name, device, what, why);
 }
 
@@ -295,7 +293,6 @@ Status give(const Hardware& hw, const Owner& owner, Device& device) {
     rest(hw, device);
     return attached;
   }
-  device.guest_lines = 0;
   device.state = DeviceState::kAssigned;
   return {};
 }

@@ -44,6 +44,13 @@ class HwClock final : public port::Clock {
     const std::uint64_t ticks = PENSTOCK_READ_SYSREG(cntpct_el0);
     return ticks / hz * 1'000'000'000 + ticks % hz * 1'000'000'000 / hz;
   }
+  /// EL2's timer interrupts this CPU `ns` later, or before.
+  static void wake_after(std::uint64_t ns) {
+    const std::uint64_t hz = PENSTOCK_READ_SYSREG(cntfrq_el0);
+    const std::uint64_t ticks = ns / 1'000'000'000 * hz + ns % 1'000'000'000 * hz / 1'000'000'000;
+    PENSTOCK_WRITE_SYSREG(cnthp_cval_el2, PENSTOCK_READ_SYSREG(cntpct_el0) + ticks + 1);
+    PENSTOCK_WRITE_SYSREG(cnthp_ctl_el2, 1);
+  }
   /// Sleeps until EL2's timer (PPI 26, enabled before the first wait) wakes this CPU; pending
   /// interrupts stay pending.
   void wait(std::uint64_t ns) override {
