@@ -333,7 +333,11 @@ Status settle(const Hardware& hw, const Owner& owner, Device& device, const Stat
   take_messages(hw, owner, device);
   device.state = cut ? DeviceState::kQuarantined : DeviceState::kBroken;
   device.clean = was_reset.has_value() && cut.has_value();
-  if (!cut) return cut;
+  if (!cut) {
+    // Once more: until the SMMU confirms it, nothing that the device may reach changes owner (H59).
+    (void)block_streams(hw, owner, device, device.stream_count());
+    return cut;
+  }
   if (!was_reset && !device.placement.accept_no_reset) {
     device.state = DeviceState::kBroken;
     say(hw, port::Severity::kError, owner.name, device, "stays in quarantine", was_reset.error());

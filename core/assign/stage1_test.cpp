@@ -661,6 +661,35 @@ TEST_F(OwnStage1, ADeviceThatWasCutOff_IsKnownFromTheFirstConfigurationOn) {
   EXPECT_TRUE(write(0, kIova));
 }
 
+// The SMMU refuses the one CFGI_STE that takes a device from its domain. The domain ends; what was
+// its tables is the next one's before long.
+// Covers: H59 H27 H36
+TEST_F(OwnStage1, ADetachThatTheSmmuRefused_LeavesADeviceThatReachesNoMemoryOfTheNextDomain) {
+  EXPECT_TRUE(write(0, kRam, 0x01));
+  EXPECT_TRUE(write(1, kRam, 0x01));
+  board.smmu_model.reject_next(0x03);
+  red().devices.take_all_back();
+  EXPECT_TRUE(devices[0]->state == DeviceState::kBroken ||
+              devices[1]->state == DeviceState::kBroken);
+  const Hpa old_root = red().doorbell_table.root();
+  red().dma_table.destroy();
+  red().doorbell_table.destroy();
+  // First fit: tables of a new domain come to lie there.
+  std::vector<std::unique_ptr<mem::Stage2Table>> next;
+  do {
+    next.push_back(std::make_unique<mem::Stage2Table>());
+    ASSERT_TRUE(next.back()->init(board.pool, board.memory, blue().dma_tlb));
+  } while (next.back()->root() != old_root && next.size() < 40);
+  ASSERT_EQ(next.back()->root(), old_root);
+  ASSERT_TRUE(next.back()->map(kGuestRam, blue().ram, kRamBytes, mem::Stage2Attributes::dma_ram()));
+  for (unsigned i = 0; i < 2; ++i) {
+    models[i]->config_write(4, 2, 6);  // devices that do as they like
+    EXPECT_FALSE(write(i, kRam, 0x66));
+  }
+  EXPECT_TRUE(board.smmu_model.enabled());
+  for (auto& table : next) table->destroy();
+}
+
 // Covers: H33 S2.17
 TEST_F(OwnStage1, ABoardThatDoesNotAnswerCutsTheDeviceOffAndSaysSoAFewTimes) {
   start_both();

@@ -122,6 +122,7 @@ Status Smmu::make_abort(StreamId stream) {
   // A new level-2 table is seen only when the level-1 descriptor is forgotten too.
   const hw::Command forget[] = {hw::cfgi_ste(stream, !linked)};
   if (Status ok = commands_.issue(forget); !ok) return ok;
+  if (Status ok = confirm(*find(stream)); !ok) return ok;
   return end_scratch(*find(stream));
 }
 
@@ -147,8 +148,9 @@ Status Smmu::attach(StreamId id, const DmaContext& context) {
   Status published = commands_.issue(publish);
   if (!published) {
     table_.write_abort(id);
+    find(id)->unconfirmed = context.vmid;
     // Best effort: the queue has just failed, and the first error is the one to report.
-    static_cast<void>(commands_.issue(publish).has_value());
+    static_cast<void>(confirm(*find(id)).has_value());
     return published;
   }
   Stream& attached = *find(id);
@@ -158,9 +160,16 @@ Status Smmu::attach(StreamId id, const DmaContext& context) {
 }
 
 Status Smmu::detach_locked(Stream& stream) {
-  const Vmid vmid = stream.vmid.value_or(Vmid());
   table_.write_abort(stream.id);
+  stream.unconfirmed = stream.vmid;
   stream.vmid = std::nullopt;
+  return confirm(stream);
+}
+
+/// The stream's entry says abort. Makes the SMMU see that, and forget what the stream's table gave.
+Status Smmu::confirm(Stream& stream) {
+  if (!stream.unconfirmed.has_value()) return {};
+  const Vmid vmid = *stream.unconfirmed;
   const hw::Command forget_entry[] = {hw::cfgi_ste(stream.id, true)};
   if (Status ok = commands_.issue(forget_entry); !ok) return ok;
   // Only now can no walk begin for this stream, so what is forgotten here stays forgotten.
@@ -169,6 +178,15 @@ Status Smmu::detach_locked(Stream& stream) {
     if (Status ok = commands_.issue(forget_vmid); !ok) return ok;
   }
   table_.clear_unused_words(stream.id);
+  stream.unconfirmed = std::nullopt;
+  return {};
+}
+
+Status Smmu::confirm_all(Vmid vmid) {
+  for (Stream& stream : streams_) {
+    if (stream.unconfirmed != vmid) continue;
+    if (Status ok = confirm(stream); !ok) return ok;
+  }
   return {};
 }
 
@@ -197,6 +215,7 @@ Status Smmu::invalidate(Vmid vmid, Gpa start, std::uint64_t size) {
   if (vmid == Vmid()) return fail(Code::kOutOfRange, vmid.value());
   if (!fits(start.value(), size, mem::kIpaLimit)) return fail(Code::kOutOfRange, start.value());
   if (size == 0) return {};
+  if (Status ok = confirm_all(vmid); !ok) return ok;
   const Gpa first = start.align_down(kPageSize);
   const std::uint64_t pages = ((start + size).align_up(kPageSize) - first) / kPageSize;
   if (pages > (features_.ranges ? kMaxRangePages : std::uint64_t{CommandQueue::kMaxBatch})) {

@@ -118,8 +118,9 @@ class Smmu {
 
   /// Takes the stream from its domain: on success no access of it is translated any more, and where
   /// it was the last of its VMID, nothing is cached for that VMID. kNotFound (arg: stream) when it
-  /// is not attached. On kTimeout or kHardwareError the entry aborts but may still be cached:
-  /// memory of the domain must not change owner; call stop() or reset the device.
+  /// is not attached. On kTimeout or kHardwareError the entry aborts but may still be cached: the
+  /// stream is "unconfirmed" until block() or an invalidate() of its VMID has succeeded, and memory
+  /// of the domain must not change owner before (a Stage2Table gives none back before).
   Status detach(StreamId stream) EXCLUDES(lock_);
 
   /// Quarantine: the stream aborts without events, whatever it was before (a stream that is
@@ -155,8 +156,9 @@ class Smmu {
   [[nodiscard]] hw::smmuv3::IdRegisters id_registers() const EXCLUDES(lock_);
 
   /// Forgets cached translations of [start, start + size) for the VMID and waits for completion:
-  /// one batch, one sync. kOutOfRange (start + size beyond 2^40, VMID 0), kTimeout, kHardwareError,
-  /// kBadState.
+  /// one batch, one sync. Before it, every stream of the VMID whose detach() was not confirmed is
+  /// asked for again: on success none of them walks the VMID's table any more (H59). kOutOfRange
+  /// (start + size beyond 2^40, VMID 0), kTimeout, kHardwareError, kBadState.
   Status invalidate(Vmid vmid, Gpa start, std::uint64_t size) EXCLUDES(lock_);
 
   /// Copies up to out.size() recorded events out of the queue, oldest first, and returns how many.
@@ -185,6 +187,9 @@ class Smmu {
   struct Stream {
     StreamId id;
     std::optional<Vmid> vmid;  // none: in quarantine
+    // Of the table that walks may still begin from, because the SMMU has not confirmed that the
+    // entry was seen to abort. Never together with a vmid.
+    std::optional<Vmid> unconfirmed{};
     hw::smmuv3::Stage1 stage1{};
     std::uint8_t scratch = 0;  // with a scratch page: its place in scratch_, plus one
   };
@@ -215,6 +220,8 @@ class Smmu {
   Status check_context(const DmaContext& context) const REQUIRES(lock_);
   Status make_abort(StreamId stream) REQUIRES(lock_);
   Status detach_locked(Stream& stream) REQUIRES(lock_);
+  Status confirm(Stream& stream) REQUIRES(lock_);
+  Status confirm_all(Vmid vmid) REQUIRES(lock_);
   [[nodiscard]] bool vmid_used(Vmid vmid) const REQUIRES(lock_);
   [[nodiscard]] std::size_t lower_bound(StreamId stream) const REQUIRES(lock_);
   [[nodiscard]] Stream* find(StreamId stream) REQUIRES(lock_);

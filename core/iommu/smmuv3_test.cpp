@@ -223,6 +223,49 @@ TEST_F(Board, ATlbThatCannotBeInvalidatedStopsAllDmaBeforeFramesAreFreed) {
   EXPECT_FALSE(dma_write(kNvme, kGuest, 2)) << "a freed frame is still reachable";
 }
 
+// The SMMU refuses the one command that would have made it see that the entry aborts.
+// Covers: H59 H27
+TEST_F(Board, ADetachThatWasRefused_IsConfirmedBeforeTheTableIsFreed) {
+  start();
+  ASSERT_TRUE(smmu.attach(kNvme, context(0)));
+  ASSERT_TRUE(dma_write(kNvme, kGuest, 1));
+  hw.reject_next(0x03);
+  EXPECT_EQ(smmu.detach(kNvme).error().code, Code::kHardwareError);
+  EXPECT_TRUE(dma_write(kNvme, kGuest, 2)) << "the model goes on with the entry that it has cached";
+  tables[0].destroy();
+  EXPECT_FALSE(dma_write(kNvme, kGuest, 3));
+  EXPECT_TRUE(hw.enabled());
+  EXPECT_TRUE(smmu.attach(kNic, context(1))) << "and everybody else's DMA goes on";
+}
+
+// Covers: H59
+TEST_F(Board, ADetachThatIsRefusedAgainAndAgain_StopsAllDmaBeforeTheTableIsFreed) {
+  start();
+  ASSERT_TRUE(smmu.attach(kNvme, context(0)));
+  ASSERT_TRUE(dma_write(kNvme, kGuest, 1));
+  hw.reject_next(0x03);
+  EXPECT_FALSE(smmu.detach(kNvme));
+  hw.reject_next(0x03);
+  tables[0].destroy();
+  EXPECT_FALSE(dma_write(kNvme, kGuest, 2));
+  EXPECT_FALSE(hw.enabled());
+  EXPECT_NE(log.all.find("stopped"), std::string::npos);
+}
+
+// Covers: H59
+TEST_F(Board, ADetachThatWasRefused_IsConfirmedByTheNextQuarantine) {
+  start();
+  ASSERT_TRUE(smmu.attach(kNvme, context(0)));
+  ASSERT_TRUE(dma_write(kNvme, kGuest, 1));
+  hw.reject_next(0x03);
+  EXPECT_FALSE(smmu.detach(kNvme));
+  ASSERT_TRUE(smmu.block(kNvme));
+  EXPECT_FALSE(dma_write(kNvme, kGuest, 2));
+  hw.forget_commands();
+  tables[0].destroy();
+  for (const auto& command : hw.commands()) EXPECT_NE(command[0] & 0xff, 0x03u) << "known already";
+}
+
 // Covers: H14
 TEST_F(Board, AFloodOfEventsIsTakenInBoundedPartsAndTheLossIsCounted) {
   start();
