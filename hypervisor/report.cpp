@@ -56,13 +56,14 @@ Partition* owner_of(Machine& m, const assign::Device& device) REQUIRES(m.life) {
   return domain < m.partitions.size() ? m.partitions[domain] : nullptr;
 }
 
-/// `weight`: how many faults this one stands for.
-void cut_off_if_flooding(Machine& m, assign::Device& device, std::uint64_t weight)
+/// `weight`: how many faults this one stands for. What an earlier owner's device did counts against
+/// the device alone.
+void cut_off_if_flooding(Machine& m, assign::Device& device, std::uint64_t weight, bool old)
     REQUIRES(m.life) {
-  Partition* owner = owner_of(m, device);
+  Partition* owner = old ? nullptr : owner_of(m, device);
   Allowance* shared = owner != nullptr ? &owner->domain().devices().fault_allowance() : nullptr;
   const std::uint64_t now = m.clock.now_ns();
-  if (assign::within_limit(device, shared, weight, now)) return;
+  if (assign::within_limit(device, shared, weight, now) || old) return;
   if (!m.smmu.owner(device.stream)) return;  // it is, and this event was still in the queue
   const Status blocked = block(m, device);
   if (blocked && !device.limits.cut_off_lines.take(1, now)) return;
@@ -99,8 +100,9 @@ bool told_to_guest(Machine& m, const assign::Device& device, const iommu::Fault&
 
 void report_fault(Machine& m, const iommu::Fault& fault, std::uint64_t weight) REQUIRES(m.life) {
   assign::Device* device = device_of(m, fault.stream);
+  const bool old = device != nullptr && assign::is_old(*device, fault);
   if (device != nullptr) {
-    cut_off_if_flooding(m, *device, weight);
+    cut_off_if_flooding(m, *device, weight, old);
     if (told_to_guest(m, *device, fault)) return;
   }
   assign::FaultCounts& faults = device != nullptr ? device->faults : m.unowned_faults;
@@ -113,7 +115,8 @@ void report_fault(Machine& m, const iommu::Fault& fault, std::uint64_t weight) R
   } else {
     json.text("stream ").hex(fault.stream.value());
   }
-  json.text("\",\"domain\":\"").text(owner_name(m, device)).text("\",\"target\":\"");
+  json.text("\",\"domain\":\"").text(old ? "an earlier owner" : owner_name(m, device));
+  json.text("\",\"target\":\"");
   json.hex(target_of(fault)).text("\",\"evidence\":\"SMMU ").text(iommu::name(fault.kind));
   json.text(fault.write ? " on a write" : " on a read").text(fault.stage2 ? ", stage 2" : "");
   if (target_of(fault) != fault.address.value()) {

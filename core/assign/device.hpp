@@ -162,7 +162,10 @@ struct Device {
   std::array<std::uint64_t, vpci::kMaxVectors> vector_address{};  // where descriptor k writes
   std::array<bool, hw::pci::kBarCount> bar_mapped{};
   std::uint64_t strays = 0;  // forged messages seen
-  FaultCounts faults;        // accesses that the IOMMU stopped
+  // Fault::number of the first event that can be its present owner's: what it caused before is
+  // nobody else's business. Read by whoever takes the IOMMU's events.
+  std::atomic<std::uint64_t> first_event{0};
+  FaultCounts faults;  // accesses that the IOMMU stopped
   DeviceLimits limits;
   std::atomic<std::uint64_t> interrupts{0};  // messages delivered
 

@@ -287,6 +287,9 @@ Status give(const Hardware& hw, const Owner& owner, Device& device) {
   device.work = {};
   TRY(device.view.init(facts_of(device), policy));
   TRY(give_messages(hw, owner, device));
+  // Its stream aborts without events, and did so before its reset: all that is in the queue by now
+  // is of an earlier owner, or of its owner's earlier life.
+  device.first_event.store(hw.smmu->next_event(), std::memory_order_release);
   const Status attached = attach_device(hw, owner, device);
   if (!attached) {
     take_messages(hw, owner, device);

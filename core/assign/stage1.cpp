@@ -27,8 +27,12 @@ Status SmmuStage1::forward(std::span<hw::smmuv3::Command> batch) {
   return done;
 }
 
+bool is_old(const Device& device, const iommu::Fault& fault) {
+  return fault.number < device.first_event.load(std::memory_order_acquire);
+}
+
 bool tell_guest(viommu::VirtualIommu& iommu, const Device& device, const iommu::Fault& fault) {
-  if (device.state != DeviceState::kAssigned) return false;
+  if (device.state != DeviceState::kAssigned || is_old(device, fault)) return false;
   viommu::StreamFault told;
   told.stream = device.guest_stream();
   told.type = fault.raw_type;

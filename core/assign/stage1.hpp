@@ -32,6 +32,8 @@ class SmmuStage1 final : public viommu::Stage1Host {
   unsigned lines_ = 0;  // of a broken SMMU a few are enough (H14)
 };
 
+/// It happened before the device's present owner got it.
+[[nodiscard]] bool is_old(const Device& device, const iommu::Fault& fault);
 /// Tells the guest that owns the device, if the fault is its own; false: the operator must know.
 bool tell_guest(viommu::VirtualIommu& iommu, const Device& device, const iommu::Fault& fault);
 

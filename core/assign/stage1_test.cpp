@@ -690,6 +690,54 @@ TEST_F(OwnStage1, ADetachThatTheSmmuRefused_LeavesADeviceThatReachesNoMemoryOfTh
   for (auto& table : next) table->destroy();
 }
 
+// What an owner's devices did is in the SMMU's queue when the next one gets them.
+// Covers: H27 S2.7
+TEST_F(OwnStage1, AFaultOfAnEarlierOwner_IsToldToNoGuest) {
+  start_both();
+  drivers[1]->start();
+  EXPECT_FALSE(write(0, kIova + 0x123'4000));  // an address that is red's own business
+  ASSERT_TRUE(red().devices.detach(*devices[0], true));
+  ASSERT_TRUE(blue().devices.detach(*devices[2], true));
+  devices[0]->domain = 1;
+  ASSERT_TRUE(blue().devices.attach(*devices[0]));
+  drive(blue(), kA, kBar);
+  drivers[1]->run();
+  EXPECT_FALSE(write(0, kIova + 0x567'8000));  // and this is blue's
+  const auto seen = faults();
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_TRUE(is_old(*devices[0], seen[0]));
+  EXPECT_FALSE(tell_guest(drivers[1]->vsmmu, *devices[0], seen[0]));
+  EXPECT_EQ(drivers[1]->event_count(), 0u);
+  EXPECT_FALSE(is_old(*devices[0], seen[1]));
+  EXPECT_TRUE(tell_guest(drivers[1]->vsmmu, *devices[0], seen[1]));
+  EXPECT_EQ(drivers[1]->event_count(), 1u);
+}
+
+// Covers: H27 S2.7
+TEST_F(OwnStage1, AFaultOfTheGuestsEarlierLife_IsNotToldAfterItsRestart) {
+  start_both();
+  EXPECT_FALSE(write(0, kIova));
+  red().devices.take_all_back();
+  driver().vsmmu.reset();
+  ASSERT_TRUE(red().devices.assign_all());
+  const auto seen = faults();
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_FALSE(tell_guest(driver().vsmmu, *devices[0], seen[0]));
+}
+
+// The queue wraps, and what was taken out of it counts on.
+TEST_F(OwnStage1, FaultsAreNumberedAcrossTheQueuesEnd) {
+  start_both();
+  std::uint64_t next = board.smmu.next_event();
+  for (unsigned i = 0; i < 1000; ++i) {
+    EXPECT_FALSE(write(i % 2, kIova + i * 0x1000));
+    EXPECT_EQ(board.smmu.next_event(), ++next);
+    if (i % 40 != 0) continue;
+    for (const iommu::Fault& fault : faults()) EXPECT_LT(fault.number, next);
+    EXPECT_EQ(board.smmu.next_event(), next);
+  }
+}
+
 // Covers: H33 S2.17
 TEST_F(OwnStage1, ABoardThatDoesNotAnswerCutsTheDeviceOffAndSaysSoAFewTimes) {
   start_both();

@@ -51,6 +51,7 @@ struct Fault {
   std::uint8_t cls = 0;  // what was accessed: 0 context descriptor, 1 table, 2 the address itself
   std::optional<std::uint32_t> substream;
   std::uint8_t raw_type = 0;
+  std::uint64_t number = 0;  // counts the IOMMU's records: later ones have higher numbers
 };
 
 }  // namespace penstock::iommu

@@ -242,6 +242,11 @@ unsigned Smmu::take_events(std::span<Fault> out) {
   return events_.take(out);
 }
 
+std::uint64_t Smmu::next_event() {
+  LockGuard guard(event_lock_);
+  return events_.next_number();
+}
+
 std::uint64_t Smmu::event_overflows() const {
   LockGuard guard(event_lock_);
   return events_.overflows();

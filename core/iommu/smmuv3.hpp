@@ -165,6 +165,8 @@ class Smmu {
   /// Call it from the event interrupt and again while it returns out.size(): only where it returns
   /// less will the next event interrupt. Bounded by out.size().
   unsigned take_events(std::span<Fault> out) EXCLUDES(event_lock_);
+  /// What is recorded from here on has this Fault::number or a higher one.
+  [[nodiscard]] std::uint64_t next_event() EXCLUDES(event_lock_);
   /// How many times the hardware had to drop events because the queue was full.
   [[nodiscard]] std::uint64_t event_overflows() const EXCLUDES(event_lock_);
 

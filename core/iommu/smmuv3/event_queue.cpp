@@ -44,11 +44,18 @@ hw::EventRecord EventQueue::read(std::uint32_t index) {
   return record;
 }
 
+std::uint64_t EventQueue::next_number() {
+  if (registers_ == nullptr) return 0;
+  const std::uint32_t prod = registers_->read32(hw::kEventqProd);
+  return taken_ + ((prod - consumed_) & low_mask(log2_ + 1));
+}
+
 /// The records between consumed_ and `produced`, as many as fit behind the first `taken` of `out`;
 /// returns how many there are then.
 unsigned EventQueue::copy(std::span<Fault> out, unsigned taken, std::uint32_t produced) {
   while (taken < out.size() && consumed_ != produced) {
-    out[taken++] = decode(read(consumed_));
+    out[taken] = decode(read(consumed_));
+    out[taken++].number = taken_++;
     consumed_ = static_cast<std::uint32_t>((consumed_ + 1) & low_mask(log2_ + 1));
   }
   return taken;

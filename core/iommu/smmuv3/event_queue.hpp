@@ -32,6 +32,8 @@ class EventQueue {
   /// Oldest first, at most out.size(). Where it returns less, the queue was seen empty after CONS
   /// was written, so that the next record interrupts; where it returns out.size(), come again.
   unsigned take(std::span<Fault> out);
+  /// The number that the next record will have.
+  [[nodiscard]] std::uint64_t next_number();
   [[nodiscard]] std::uint64_t overflows() const { return overflows_; }
 
  private:
@@ -44,6 +46,7 @@ class EventQueue {
   unsigned log2_ = 0;
   bool coherent_ = true;
   std::uint32_t consumed_ = 0;       // index with wrap bit
+  std::uint64_t taken_ = 0;          // records so far: the number of the one at consumed_
   std::uint32_t overflow_seen_ = 0;  // OVFLG as last acknowledged, in place
   std::uint64_t overflows_ = 0;
 };
