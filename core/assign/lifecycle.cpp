@@ -211,8 +211,10 @@ Status attach_streams(const Hardware& hw, const Owner& owner, Device& device) {
   const bool open = owner.iommu != nullptr || device.shares_streams;
   for (std::size_t i = 0; i < device.stream_count(); ++i) {
     if (is_shared(owner, device, device.stream_at(i))) continue;
-    const Status attached =
-        hw.smmu->attach(device.stream_at(i), open ? owner.dma_with_doorbell : owner.dma);
+    const iommu::DmaContext& context = open ? owner.dma_with_doorbell : owner.dma;
+    const Status attached = owner.iommu != nullptr
+                                ? hw.smmu->attach_aborting(device.stream_at(i), context)
+                                : hw.smmu->attach(device.stream_at(i), context);
     if (attached) continue;
     (void)block_streams(hw, owner, device, i);
     return attached;
@@ -221,7 +223,9 @@ Status attach_streams(const Hardware& hw, const Owner& owner, Device& device) {
   return {};
 }
 
-/// Into the owner's stage 2, and under its stage 1 where it has one.
+/// Into the owner's stage 2, and under its stage 1 where it has one: there the stream aborts until
+/// the guest's IOMMU has said what it is to do. The device works by itself from here on, whatever
+/// its bus mastering bit says.
 Status attach_device(const Hardware& hw, const Owner& owner, Device& device) {
   // A guest's own IOMMU has one stream for each device, and what it says must hold for all requests
   // of that device and for nobody else's.

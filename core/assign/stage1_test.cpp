@@ -738,6 +738,47 @@ TEST_F(OwnStage1, FaultsAreNumberedAcrossTheQueuesEnd) {
   }
 }
 
+// A device that is plugged into a guest whose SMMU is on.
+// Covers: S2.2 S2.17 H27
+TEST_F(OwnStage1, AHotPluggedDevice_AbortsUntilItsEntryIsRead) {
+  driver().make_context(1);
+  driver().map(1, 0, Driver::kData);
+  driver().write_entry(kA, 0x9);
+  driver().write_entry(kB, Driver::translate(1));
+  driver().start();
+  ASSERT_TRUE(red().devices.detach(*devices[1], true));
+  models[1]->config_write(4, 2, 6);  // it does as it likes, from the first moment on
+  bool passed = false;
+  board.smmu_model.before_sync([&] { passed = passed || write(1, Driver::kData, 0x77); });
+  devices[1]->domain = 0;
+  ASSERT_TRUE(red().devices.attach(*devices[1]));
+  models[1]->config_write(4, 2, 6);
+  EXPECT_FALSE(passed || write(1, Driver::kData, 0x77)) << "through stage 2 alone";
+  EXPECT_FALSE(write(1, kIova, 0x77)) << "nothing has been read for it yet";
+  EXPECT_TRUE(faults().empty());
+  driver().run();
+  board.smmu_model.before_sync({});
+  EXPECT_TRUE(write(1, kIova, 0x77));
+  EXPECT_FALSE(passed || write(1, Driver::kData, 0x77));
+}
+
+// Covers: S1.11
+TEST_F(OwnStage1, AHotPluggedDevice_PassesAtOnceWhileItsGuestsSmmuIsOff) {
+  ASSERT_TRUE(red().devices.detach(*devices[1], true));
+  devices[1]->domain = 0;
+  ASSERT_TRUE(red().devices.attach(*devices[1]));
+  drive(red(), kB, kOtherBar);
+  EXPECT_TRUE(write(1, Driver::kData));
+  // Off, and everything is to abort (GBPA.ABORT).
+  driver().vsmmu.write(0x44, 4, 1U << 31 | 1U << 20);
+  driver().run();
+  ASSERT_TRUE(red().devices.detach(*devices[1], true));
+  devices[1]->domain = 0;
+  ASSERT_TRUE(red().devices.attach(*devices[1]));
+  drive(red(), kB, kOtherBar);
+  EXPECT_FALSE(write(1, Driver::kData));
+}
+
 // Covers: H33 S2.17
 TEST_F(OwnStage1, ABoardThatDoesNotAnswerCutsTheDeviceOffAndSaysSoAFewTimes) {
   start_both();

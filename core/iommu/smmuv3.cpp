@@ -126,8 +126,8 @@ Status Smmu::make_abort(StreamId stream) {
   return end_scratch(*find(stream));
 }
 
-Status Smmu::attach(StreamId id, const DmaContext& context) {
-  LockGuard guard(lock_);
+/// The stream's entry aborts, and holds all that it needs to lead to the context's table.
+Status Smmu::prepare(StreamId id, const DmaContext& context) {
   if (!ready_) return fail(Code::kBadState);
   if (const Stream* known = find(id); known != nullptr && known->vmid.has_value()) {
     return fail(Code::kAlreadyExists, id.value());
@@ -135,14 +135,25 @@ Status Smmu::attach(StreamId id, const DmaContext& context) {
   if (Status ok = check_context(context); !ok) return ok;
   if (Status ok = make_abort(id); !ok) return ok;
 
-  // 1. What the aborting entry does not use, while nothing can be cached for a VMID that comes into
+  // What the aborting entry does not use, while nothing can be cached for a VMID that comes into
   // use.
   table_.write_unused_words(id, context.vmid, context.root);
-  const hw::Command prepare[] = {hw::cfgi_ste(id, true), hw::tlbi_s12_vmall(context.vmid)};
-  if (Status ok = commands_.issue(std::span(prepare).first(vmid_used(context.vmid) ? 1 : 2)); !ok) {
-    return ok;
-  }
-  // 2. The step itself.
+  const hw::Command forget[] = {hw::cfgi_ste(id, true), hw::tlbi_s12_vmall(context.vmid)};
+  return commands_.issue(std::span(forget).first(vmid_used(context.vmid) ? 1 : 2));
+}
+
+Status Smmu::attach_aborting(StreamId id, const DmaContext& context) {
+  LockGuard guard(lock_);
+  if (Status ok = prepare(id, context); !ok) return ok;
+  Stream& attached = *find(id);
+  attached.vmid = context.vmid;
+  attached.stage1 = {hw::Stage1Mode::kAbort, 0, 0};
+  return {};
+}
+
+Status Smmu::attach(StreamId id, const DmaContext& context) {
+  LockGuard guard(lock_);
+  if (Status ok = prepare(id, context); !ok) return ok;
   table_.write_stage2(id);
   const hw::Command publish[] = {hw::cfgi_ste(id, true)};
   Status published = commands_.issue(publish);

@@ -7,6 +7,7 @@
 //                               (entry not valid)
 //     block(), detach() ------> aborted, without an event (STE.Config = abort)
 //     quarantine(kScratch) ---> a page that is this stream's alone, at every address
+//     attach_aborting() ------> aborted as well, until configure()
 //     attach() ---------------> the domain's stage 2; what is not mapped there is aborted with
 //                               F_TRANSLATION and the like
 //     configure() ------------> what the owner's own stage 1 says, and then the domain's stage 2
@@ -116,6 +117,10 @@ class Smmu {
   /// kBadState before init() or after stop(); kTimeout, kHardwareError: the stream is left blocked.
   Status attach(StreamId stream, const DmaContext& context) EXCLUDES(lock_);
 
+  /// The same, but the stream goes on aborting, without events, until configure() says what its
+  /// owner's stage 1 is. Nothing passes through stage 2 alone meanwhile.
+  Status attach_aborting(StreamId stream, const DmaContext& context) EXCLUDES(lock_);
+
   /// Takes the stream from its domain: on success no access of it is translated any more, and where
   /// it was the last of its VMID, nothing is cached for that VMID. kNotFound (arg: stream) when it
   /// is not attached. On kTimeout or kHardwareError the entry aborts but may still be cached: the
@@ -219,6 +224,7 @@ class Smmu {
       REQUIRES(lock_);
 
   // smmuv3.cpp
+  Status prepare(StreamId stream, const DmaContext& context) REQUIRES(lock_);
   Status check_context(const DmaContext& context) const REQUIRES(lock_);
   Status make_abort(StreamId stream) REQUIRES(lock_);
   Status detach_locked(Stream& stream) REQUIRES(lock_);

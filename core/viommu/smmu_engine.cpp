@@ -111,21 +111,25 @@ JudgedEntry VirtualSmmu::wanted(GuestStreamId stream) {
 }
 
 /// False when the host is busy.
+bool VirtualSmmu::refresh(Stream& stream) {
+  const JudgedEntry entry = wanted(stream.guest);
+  {
+    // First, so that an event of the new entry finds its reason.
+    const LockGuard guard(registers_);
+    note_reason(stream.guest, entry);
+  }
+  const Status done = host_.configure(stream.physical, entry.stage1);
+  if (!done && done.error().code == Code::kBusy) return false;
+  stream.cut_off = !done && done.error().code == Code::kNotFound;
+  stream.stale = false;  // on any other error the stream aborts, and the host has said why
+  --stale_;
+  return true;
+}
+
+/// The same for the first that is stale.
 bool VirtualSmmu::refresh_one() {
   for (Stream& stream : streams_) {
-    if (!stream.stale) continue;
-    const JudgedEntry entry = wanted(stream.guest);
-    {
-      // First, so that an event of the new entry finds its reason.
-      const LockGuard guard(registers_);
-      note_reason(stream.guest, entry);
-    }
-    const Status done = host_.configure(stream.physical, entry.stage1);
-    if (!done && done.error().code == Code::kBusy) return false;
-    stream.cut_off = !done && done.error().code == Code::kNotFound;
-    stream.stale = false;  // on any other error the stream aborts, and the host has said why
-    --stale_;
-    return true;
+    if (stream.stale) return refresh(stream);
   }
   stale_ = 0;
   return true;
@@ -169,12 +173,15 @@ Status VirtualSmmu::attach(GuestStreamId stream, StreamId physical) {
   const std::size_t at = lower_bound(stream);
   TRY(streams_.push_back({stream, physical}));
   for (std::size_t i = streams_.size() - 1; i > at; --i) streams_[i] = streams_[i - 1];
-  // Until it is refreshed, its traffic goes through stage 2 alone, as the caller has left it.
   streams_[at] = {.guest = stream, .physical = physical, .stale = true};
   ++stale_;
   add_work();
-  const LockGuard guard(registers_);
-  TRY(reasons_.push_back({stream, 0, {}}));
+  {
+    const LockGuard guard(registers_);
+    TRY(reasons_.push_back({stream, 0, {}}));
+  }
+  // While this SMMU is off there is no entry to read: nothing to wait for, unless the host is busy.
+  if (get<hw::cr0::SMMUEN>(cr0_) == 0) (void)refresh(streams_[at]);
   return {};
 }
 

@@ -71,8 +71,9 @@ class VirtualIommu {
   /// guest. Any CPU of the guest.
   virtual void run() = 0;
 
-  /// The guest's device `stream` is `physical` on the board, whose stage 2 is in place. kTableFull,
-  /// kAlreadyExists (arg: stream).
+  /// The guest's device `stream` is `physical` on the board, whose stage 2 is in place, and which
+  /// aborts. It goes on to do so while this IOMMU is on, until run() has read what the guest wants
+  /// of it; otherwise it passes from here on. kTableFull, kAlreadyExists (arg: stream).
   virtual Status attach(GuestStreamId stream, StreamId physical) = 0;
   /// Nothing is asked for that device any more when this returns.
   virtual void detach(GuestStreamId stream) = 0;

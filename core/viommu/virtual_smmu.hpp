@@ -115,6 +115,7 @@ class VirtualSmmu final : public VirtualIommu {
   [[nodiscard]] bool begin_transition() REQUIRES(engine_) EXCLUDES(registers_);
   void finish_transition() REQUIRES(engine_) EXCLUDES(registers_);
   void make_stale(std::uint32_t id, unsigned ignored_bits) REQUIRES(engine_);
+  [[nodiscard]] bool refresh(Stream& stream) REQUIRES(engine_) EXCLUDES(registers_);
   [[nodiscard]] bool refresh_one() REQUIRES(engine_) EXCLUDES(registers_);
   [[nodiscard]] JudgedEntry wanted(GuestStreamId stream) REQUIRES(engine_) EXCLUDES(registers_);
   [[nodiscard]] std::size_t lower_bound(GuestStreamId stream) const REQUIRES(engine_);
