@@ -779,6 +779,40 @@ TEST_F(OwnStage1, AHotPluggedDevice_PassesAtOnceWhileItsGuestsSmmuIsOff) {
   EXPECT_FALSE(write(1, Driver::kData));
 }
 
+// Stage 2 is unmapped under a stream that is nested: what stage 1 and stage 2 gave together goes,
+// too.
+// Covers: H8 H37 S2.8
+TEST_F(OwnStage1, WhatIsUnmappedOfStageTwo_IsNotReachedThroughStageOneEither) {
+  start_both();
+  driver().map(0, 0, Driver::kData);
+  driver().map(1, 0, Driver::kData);
+  EXPECT_TRUE(write(0, kIova, 0x11));
+  EXPECT_TRUE(write(1, kIova, 0x11));
+  driver().set_entry(kB, 0x9);  // no longer nested; what was cached for it is as stale
+  ASSERT_TRUE(red().doorbell_table.unmap(Gpa(Driver::kData), kPageSize));
+  EXPECT_FALSE(write(0, kIova, 0x22));
+  EXPECT_FALSE(write(1, Driver::kData, 0x22));
+  driver().set_entry(kB, Driver::translate(1));
+  EXPECT_FALSE(write(1, kIova, 0x22));
+}
+
+// An address that is not aligned to the granule of its range is undefined on the board's SMMU.
+// Covers: S2.8 S2.15 H51
+TEST_F(OwnStage1, RangesAreForwardedAlignedToTheirGranule) {
+  start_both();
+  driver().map(0, 0, Driver::kData);
+  EXPECT_TRUE(write(0, kIova));
+  driver().unmap(0, 0);
+  for (const std::uint64_t tg : {2ULL, 3ULL}) {
+    driver().issue(0x12 | 1ULL << 12 | Driver::asid(0) << 48, 0x1001 | tg << 10);
+    EXPECT_EQ(board.smmu_model.commands().rbegin()[1][1] & ~0xfffULL, 0u);
+    EXPECT_EQ(board.smmu_model.commands().rbegin()[1][1] & 0xfff, 1 | tg << 10);
+  }
+  EXPECT_EQ(board.violation(), "");
+  driver().issue(0x12 | 1ULL << 12 | Driver::asid(0) << 48, kIova | 1 | 1ULL << 10);
+  EXPECT_FALSE(write(0, kIova)) << "two pages of 4 KiB";
+}
+
 // Covers: H33 S2.17
 TEST_F(OwnStage1, ABoardThatDoesNotAnswerCutsTheDeviceOffAndSaysSoAFewTimes) {
   start_both();

@@ -16,6 +16,7 @@ namespace {
 using smmuv3::CommandQueue;
 
 constexpr std::uint64_t kMaxRangePages = kGiB / kPageSize;  // beyond it, all of the VMID is cheaper
+constexpr std::uint64_t kMaxSinglePages = CommandQueue::kMaxBatch - 1;  // and one for stage 1
 
 /// The commands that forget `pages` pages from `start` on, by ranges; each takes five bits or more
 /// of the number.
@@ -229,12 +230,14 @@ Status Smmu::invalidate(Vmid vmid, Gpa start, std::uint64_t size) {
   if (Status ok = confirm_all(vmid); !ok) return ok;
   const Gpa first = start.align_down(kPageSize);
   const std::uint64_t pages = ((start + size).align_up(kPageSize) - first) / kPageSize;
-  if (pages > (features_.ranges ? kMaxRangePages : std::uint64_t{CommandQueue::kMaxBatch})) {
+  if (pages > (features_.ranges ? kMaxRangePages : kMaxSinglePages)) {
     const hw::Command all[] = {hw::tlbi_s12_vmall(vmid)};
     return commands_.issue(all);
   }
-  const auto batch =
-      features_.ranges ? by_ranges(vmid, first, pages) : by_pages(vmid, first, pages);
+  auto batch = features_.ranges ? by_ranges(vmid, first, pages) : by_pages(vmid, first, pages);
+  // By IPA nothing is forgotten that stage 1 and stage 2 gave together (IHI 0070, 4.4.3), and what
+  // such entries lead to cannot be told from their addresses.
+  if (get<hw::idr0::S1P>(ids_.idr0) != 0) TRY(batch.push_back(hw::tlbi_nh_all(vmid)));
   return commands_.issue({batch.begin(), batch.size()});
 }
 

@@ -105,9 +105,10 @@ class Smmu {
   /// Brings the SMMU from any state, also from "enabled by firmware", to "enabled, every stream
   /// aborts", with the wired event and global-error interrupts on. `registers` is the window of
   /// kWindowBytes; all five objects outlive the Smmu. kUnsupported (arg: offset of the ID register
-  /// that lacks something: IDR0 stage 2, AArch64 tables, little-endian; IDR1 preset tables or
-  /// queues, tiny queues; IDR5 4 KiB granule, 40-bit output), kNoMemory, kTimeout (arg: register
-  /// offset). After an error the SMMU aborts everything. Boot only, once (kBadState).
+  /// that lacks something: IDR0 stage 2, AArch64 tables, little-endian, faults that end; IDR1
+  /// preset tables or queues, tiny queues; IDR5 4 KiB granule, 40-bit output), kNoMemory, kTimeout
+  /// (arg: register offset). After an error the SMMU aborts everything. Boot only, once
+  /// (kBadState).
   Status init(port::Mmio& registers, port::PhysMem& memory, port::Clock& clock, mem::PagePool& pool,
               port::Log& log) EXCLUDES(lock_, event_lock_);
 

@@ -70,6 +70,11 @@ Status Smmu::check_features() {
   const std::uint32_t idr5 = registers_->read32(hw::kIdr5);
 
   ids_ = {idr0, idr1, idr3, idr5, registers_->read32(hw::kAidr)};
+  // Such an SMMU takes no entry that does not stall faults of stage 2 (5.2, S2S): each would wait
+  // for an answer, and hold its device's other accesses up meanwhile.
+  if (get<hw::idr0::STALLMODEL>(idr0) == hw::idr0::kStallAlways) {
+    return fail(Code::kUnsupported, hw::kIdr0);
+  }
   const std::uint64_t endian = get<hw::idr0::TTENDIAN>(idr0);
   if (get<hw::idr0::S2P>(idr0) == 0 || (get<hw::idr0::TTF>(idr0) & hw::idr0::kTtfAArch64) == 0 ||
       (endian != 0 && endian != 2)) {

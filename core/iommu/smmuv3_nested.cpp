@@ -25,8 +25,6 @@ Status Smmu::nesting(std::string_view& why) const {
     why = "the board's SMMU has no stage 1";
   } else if (!features_.coherent) {
     why = "the board's SMMU does not snoop caches: a guest's tables cannot be walked safely";
-  } else if (get<hw::idr0::STALLMODEL>(ids_.idr0) == hw::idr0::kStallAlways) {
-    why = "the board's SMMU stalls every fault of stage 1, and nobody could resume it";
   } else {
     why = {};
     return {};

@@ -257,7 +257,6 @@ struct Board : Nested {
 };
 using NoStage1 = Board<2, 0>;
 using NotCoherent = Board<1U << 4, 0>;
-using AlwaysStalls = Board<3U << 24, 2U << 24>;
 using StallsOnRequest = Board<3U << 24, 0>;
 
 // Covers: S2.13
@@ -283,13 +282,6 @@ TEST_F(NotCoherent, NestingIsRefusedWithTheReason) {
   std::string_view why;
   EXPECT_EQ(smmu.nesting(why).error().code, Code::kUnsupported);
   EXPECT_NE(why.find("snoop"), std::string_view::npos);
-}
-
-// Covers: S2.13
-TEST_F(AlwaysStalls, NestingIsRefusedWithTheReason) {
-  std::string_view why;
-  EXPECT_EQ(smmu.nesting(why).error().code, Code::kUnsupported);
-  EXPECT_NE(why.find("stall"), std::string_view::npos);
 }
 
 // Where a context descriptor may ask for stalls, ours forbid it in every entry (S1STALLD).

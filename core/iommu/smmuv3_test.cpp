@@ -380,5 +380,21 @@ TEST_F(OldBoard, AnSmmuWithoutStageTwoIsRefused) {
   EXPECT_FALSE(hw.translate(kNvme.value(), kRam.value(), true).ok);
 }
 
+struct AlwaysStalls : Board {
+  AlwaysStalls()
+      : Board([] {
+          sim::SmmuConfig config;
+          config.idr0 = (config.idr0 & ~(3U << 24)) | 2U << 24;  // STALL_MODEL
+          return config;
+        }()) {}
+};
+
+// Such an SMMU takes no stream-table entry that lets faults of stage 2 end (STE.S2S).
+// Covers: S2.1 H33
+TEST_F(AlwaysStalls, AnSmmuWhoseFaultsAllWaitForAnAnswer_IsRefused) {
+  EXPECT_EQ(smmu.init(hw, memory, clock, pool, log).error(), fail(Code::kUnsupported, 0));
+  EXPECT_FALSE(hw.translate(kNvme.value(), kRam.value(), true).ok);
+}
+
 }  // namespace
 }  // namespace penstock::iommu

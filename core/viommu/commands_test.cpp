@@ -96,9 +96,10 @@ TEST_F(Commands, RangesAreCanonical) {
   // One address, NUM and SCALE without a granule: dropped.
   EXPECT_EQ(forwarded({0x12 | kRange, kAt}), (Command{0x12, kAt}));
   for (const std::uint64_t tg : {1ULL, 2ULL, 3ULL}) {
-    // The hint of a level may be left out.
+    // The hint of a level may be left out. The address is that of a granule.
+    const std::uint64_t granule = kAt & ~low_mask(static_cast<unsigned>(10 + 2 * tg));
     EXPECT_EQ(forwarded({0x12 | kRange, kAt | tg << 10 | 3ULL << 8 | 1}),
-              (Command{0x12 | kRange, kAt | tg << 10 | 1}));
+              (Command{0x12 | kRange, granule | tg << 10 | 1}));
     // NUM = SCALE = TTL = 0 with a granule is reserved.
     EXPECT_EQ(forwarded({0x12, kAt | tg << 10}), (Command{0x12, kAt}));
     EXPECT_EQ(forwarded({0x12, kAt | tg << 10 | 3ULL << 8}), (Command{0x12, kAt}));

@@ -148,7 +148,11 @@ VirtualSmmu::Verdict VirtualSmmu::collect_va(const hw::Command& command) {
     return Verdict::kNext;
   }
   if (!has_granule(tg, ids_)) return Verdict::kIllegal;
-  batch_.add({kept | range, with<hw::tlbi::TG>(command[1] & kWord1OfVa, tg)});
+  // What an address means that is not aligned to the granule is for each SMMU to choose (4.4.1.1):
+  // the board's gets one that is.
+  const std::uint64_t within =
+      low_mask(static_cast<unsigned>(10 + 2 * tg)) & ~hw::tlbi::Leaf::kMask;
+  batch_.add({kept | range, with<hw::tlbi::TG>(command[1] & kWord1OfVa & ~within, tg)});
   return Verdict::kNext;
 }
 
