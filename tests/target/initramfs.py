@@ -55,6 +55,7 @@ ROLES = {
                     programs=("traces",), libraries=("drive", "card")),
     "control": Role(modules=("nvme", "igb"), programs=("nvme_vf",), tools=("penstockctl",)),
     "lspci": Role(modules=("nvme", "igb"), libraries=("drive",), trees=("pciutils",)),
+    "disk": Role(modules=("virtio_pci", "virtio_blk")),
     "boot": Role(minimal=True),
 }
 
