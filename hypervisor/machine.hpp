@@ -37,8 +37,8 @@ namespace penstock {
 inline constexpr unsigned kKickSgi = 1;  // "look at your domain's state and pending interrupts"
 inline constexpr unsigned kMaintenanceIntId = 25;      // PPI 9 (Base System Architecture)
 inline constexpr unsigned kHypervisorTimerIntId = 26;  // PPI 10
-inline constexpr unsigned kVirtualTimerIntId = 27;     // PPI 11
-inline constexpr unsigned kPhysicalTimerIntId = 30;    // PPI 14
+using arch::kPhysicalTimerIntId;
+using arch::kVirtualTimerIntId;
 inline constexpr unsigned kMaxDomains = 8;
 inline constexpr unsigned kMaxDevices = 256;  // with virtual functions; an index has 8 bits
 

@@ -53,7 +53,6 @@ Status Partition::start() {
   machine_->domains_alive.fetch_add(1, std::memory_order_acq_rel);
   for (unsigned i = 0; i < vcpu_count_; ++i) {
     vcpus_[i].power.store(Vcpu::Power::kOff, std::memory_order_relaxed);
-    vcpus_[i].fresh = true;
   }
   stop_.store(Stop::kPowerOff, std::memory_order_release);
   restart_at_ = 0;  // whoever starts it has waited for nothing
@@ -206,8 +205,7 @@ void Partition::run(Vcpu& vcpu) {
   check(vcpu);  // a stop that came in between has counted us
   const arch::WorldConfig world{domain_->cpu_table().root(), domain_->vmid(), vcpu.affinity()};
   arch::prepare_world(world);
-  if (vcpu.fresh) domain_->gic().reset_vcpu(vcpu.index, vcpu.list_registers);
-  vcpu.fresh = false;
+  domain_->gic().start_vcpu(vcpu.index, vcpu.list_registers);
   arch::GuestFrame frame{};
   frame.x[0] = vcpu.context;
   frame.elr = vcpu.entry;
@@ -258,7 +256,6 @@ void Partition::finish_stop(Vcpu& vcpu) {
     plan_restart();
     for (unsigned i = 0; i < vcpu_count_; ++i) {
       vcpus_[i].power.store(Vcpu::Power::kOff, std::memory_order_relaxed);
-      vcpus_[i].fresh = true;
     }
     stop_.store(Stop::kPowerOff, std::memory_order_release);
     const Status again = domain_->take_devices();

@@ -22,9 +22,8 @@ struct Vcpu {
   arch::Cpu* cpu = nullptr;
   std::atomic<Power> power{Power::kOff};
   std::atomic<bool> claimed{false};  // one CPU_ON at a time may look at `power`
-  bool fresh = true;  // its first start since the domain's: the redistributor begins in reset state
-  std::uint64_t entry = 0;    // Gpa, valid while power is kOnPending
-  std::uint64_t context = 0;  // x0 at entry
+  std::uint64_t entry = 0;           // Gpa, valid while power is kOnPending
+  std::uint64_t context = 0;         // x0 at entry
   arch::HwListRegisters list_registers;
   vm::ExitCounts exits;
 

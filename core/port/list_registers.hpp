@@ -19,9 +19,19 @@ class ListRegisters {
   /// ICH_ELRSR_EL2: bit i is set when register i holds no valid interrupt and no unserved EOI
   /// maintenance request.
   [[nodiscard]] virtual std::uint32_t empty_mask() const = 0;
-  /// ICH_HCR_EL2.UIE: while on, a maintenance interrupt is raised when at most one list register is
-  /// valid.
-  virtual void set_maintenance(bool underflow) = 0;
+  /// What else raises a maintenance interrupt, besides the end of an interrupt whose list register
+  /// asks for it: `no_pending`, while no list register is in the state pending (ICH_HCR_EL2.NPIE);
+  /// `unlisted_end`, when the guest has ended an interrupt that is in none of them (LRENPIE).
+  virtual void set_maintenance(bool no_pending, bool unlisted_end) = 0;
+  /// How many interrupts the guest has ended since the last call that no list register holds as
+  /// active (ICH_HCR_EL2.EOIcount). 0 where it only drops the priority at the end: deactivation is
+  /// a write of its own then, which traps.
+  virtual unsigned take_unlisted_ends() = 0;
+  /// The guest deactivates interrupts apart from their end (ICC_CTLR_EL1.EOImode).
+  [[nodiscard]] virtual bool deactivates_apart() const = 0;
+  /// The line of this CPU's physical PPI `intid` (16..31) now, whatever the interrupt controller
+  /// remembers of it.
+  [[nodiscard]] virtual bool line_is_high(unsigned intid) const = 0;
   /// Deactivates physical interrupt `intid` (16..31) of this CPU (ICC_DIR_EL1), where a virtual
   /// interrupt tied to it (HW=1) goes away without the guest's deactivation.
   virtual void deactivate_physical(unsigned intid) = 0;

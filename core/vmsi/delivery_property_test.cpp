@@ -29,7 +29,15 @@ class History {
   History(unsigned seed, unsigned list_registers, bool lpis_become_active)
       : random_(seed), g_(2, list_registers) {
     g_.enable_all();
-    for (auto& cpu : g_.cpus) cpu.lpis_become_active = lpis_become_active;
+    for (auto& cpu : g_.cpus) {
+      cpu.lpis_become_active = lpis_become_active;
+      cpu.in_turn = true;
+    }
+    for (unsigned v = 0; v < 2; ++v) {
+      for (unsigned id = 0; id < 32; ++id) {
+        g_.gicr_write(v, v * 0x2'0000 + 0x1'0400 + id, 1, random_() & 0xf8);
+      }
+    }
     for (unsigned i = 0; i < kLpis; ++i) {
       g_.gic.route_lpi(lpi(index(i)), vcpu(i % 2));
       target_[i] = i % 2;

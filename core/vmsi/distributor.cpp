@@ -32,8 +32,9 @@ static_assert(std::has_single_bit(kLpiCount) &&
 }  // namespace
 
 std::uint32_t VirtualGic::distributor_control(unsigned from) const {
-  std::uint64_t r = with<gicd::EnableGrp0>(0, group0_on_ ? 1 : 0);
-  r = with<gicd::EnableGrp1>(r, group1_on_ ? 1 : 0);
+  const std::uint8_t on = groups_.load(std::memory_order_relaxed);
+  std::uint64_t r = with<gicd::EnableGrp0>(0, (on & kGroup0) != 0 ? 1 : 0);
+  r = with<gicd::EnableGrp1>(r, (on & kGroup1) != 0 ? 1 : 0);
   r = with<gicd::Ds>(with<gicd::Are>(r, 1), 1);
   for (unsigned i = 0; i < vcpu_count_; ++i) {
     if (i != from && fold_asked(i)) r = with<gicd::Rwp>(r, 1);
@@ -42,20 +43,39 @@ std::uint32_t VirtualGic::distributor_control(unsigned from) const {
 }
 
 void VirtualGic::write_distributor_control(std::uint32_t value) {
-  const bool group0 = get<gicd::EnableGrp0>(value) != 0;
-  const bool group1 = get<gicd::EnableGrp1>(value) != 0;
-  if (group0 == group0_on_ && group1 == group1_on_) return;
-  group0_on_ = group0;
-  group1_on_ = group1;
-  refresh_lpi_gates();
-  post_all(kWired | kFold);
+  const auto on = static_cast<std::uint8_t>((get<gicd::EnableGrp0>(value) != 0 ? kGroup0 : 0) |
+                                            (get<gicd::EnableGrp1>(value) != 0 ? kGroup1 : 0));
+  if (groups_.exchange(on, std::memory_order_acq_rel) == on) return;
+  {
+    const UnfairGuard guard(lpi_lock_);
+    refresh_lpi_gates();
+  }
+  post_all(kPrivate | kSpis | kFold);
 }
 
-void VirtualGic::write_route(unsigned spi, std::uint64_t value, unsigned from,
-                             port::ListRegisters& own) {
-  route_spi(spi, value);
-  request_spis(1U << spi, from, own);
-  announce_spis();
+void VirtualGic::write_route(unsigned spi, std::uint64_t offset, unsigned size, std::uint64_t value,
+                             unsigned from, port::ListRegisters& own) {
+  bool ours = false;
+  {
+    const UnfairGuard guard(spi_lock_);
+    route_spi(spi, replace_part(spi_route_[spi], offset, size, value));
+    ours = ask_holders(1U << spi, from);
+    announce_spis();
+  }
+  if (ours) serve_own(from, own);
+}
+
+void VirtualGic::write_spi_bits(BitRegister which, std::uint32_t value, unsigned from,
+                                port::ListRegisters& own) {
+  bool ours = false;
+  {
+    const UnfairGuard guard(spi_lock_);
+    write_bits(spis_, which, value);
+    // An enable, and a new pending state, only add; anything else may take away.
+    if (takes_away(which)) ours = ask_holders(value_mask(which, value), from);
+    announce_spis();
+  }
+  if (ours) serve_own(from, own);
 }
 
 std::uint32_t VirtualGic::distributor_word(std::uint64_t offset, unsigned from,
@@ -65,39 +85,38 @@ std::uint32_t VirtualGic::distributor_word(std::uint64_t offset, unsigned from,
     case gicd::kTyper: return type_register();
     case gicd::kIidr: return gic::kIidrArm;
     case gic::kPidr2: return gic::kPidr2Gicv3;
-    case gic::kIcfgr + 8: return read_config(spis_, 0);
-    case gic::kIcfgr + 12: return read_config(spis_, 1);
     default: break;
   }
   const std::optional<BitAccess> bits = bit_register(offset);
-  if (!bits || bits->word != kSpiRank) return 0;
-  if (shows_residents(bits->which)) look_spis(from, own);
-  return read_bits(spis_, bits->which);
+  const bool is_bits = bits && bits->word == kSpiRank;
+  if (is_bits && shows_residents(bits->which)) look_spis(from, own);
+  const UnfairGuard guard(spi_lock_);
+  if (offset == gic::kIcfgr + 8) return read_config(spis_, 0);
+  if (offset == gic::kIcfgr + 12) return read_config(spis_, 1);
+  return is_bits ? read_bits(spis_, bits->which) : 0;
 }
 
 void VirtualGic::write_distributor_word(std::uint64_t offset, std::uint32_t value, unsigned from,
                                         port::ListRegisters& own) {
   if (offset == gicd::kCtlr) return write_distributor_control(value);
   if (offset == gic::kIcfgr + 8 || offset == gic::kIcfgr + 12) {
+    const UnfairGuard guard(spi_lock_);
     write_config(spis_, offset == gic::kIcfgr + 8 ? 0 : 1, value);
     return announce_spis();
   }
   const std::optional<BitAccess> bits = bit_register(offset);
-  if (!bits || bits->word != kSpiRank) return;
-  write_bits(spis_, bits->which, value);
-  // An enable, and a new pending state, only add; anything else may take away.
-  if (takes_away(bits->which)) request_spis(value_mask(bits->which, value), from, own);
-  announce_spis();
+  if (bits && bits->word == kSpiRank) write_spi_bits(bits->which, value, from, own);
 }
 
 std::uint64_t VirtualGic::distributor_read(VcpuIndex from, port::ListRegisters& own,
                                            std::uint64_t offset, unsigned size) {
   if (from.value() >= vcpu_count_) return 0;
-  const LockGuard guard(lock_);
   if (const auto first = priority_access(offset, size, kFirstSpi)) {
+    const UnfairGuard guard(spi_lock_);
     return read_priorities(spis_, *first, size);
   }
   if (const auto spi = route_access(offset, size)) {
+    const UnfairGuard guard(spi_lock_);
     return part_of(spi_route_[*spi], offset, size);
   }
   if (size != 4 || offset % 4 != 0) return 0;
@@ -107,13 +126,12 @@ std::uint64_t VirtualGic::distributor_read(VcpuIndex from, port::ListRegisters& 
 void VirtualGic::distributor_write(VcpuIndex from, port::ListRegisters& own, std::uint64_t offset,
                                    unsigned size, std::uint64_t value) {
   if (from.value() >= vcpu_count_) return;
-  const LockGuard guard(lock_);
   if (const auto first = priority_access(offset, size, kFirstSpi)) {
+    const UnfairGuard guard(spi_lock_);
     return write_priorities(spis_, *first, size, static_cast<std::uint32_t>(value));
   }
   if (const auto spi = route_access(offset, size)) {
-    return write_route(*spi, replace_part(spi_route_[*spi], offset, size, value), from.value(),
-                       own);
+    return write_route(*spi, offset, size, value, from.value(), own);
   }
   if (size != 4 || offset % 4 != 0) return;
   write_distributor_word(offset, static_cast<std::uint32_t>(value), from.value(), own);

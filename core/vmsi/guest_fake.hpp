@@ -9,6 +9,7 @@
 #include <cstring>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "core/port/guest_mem.hpp"
@@ -83,7 +84,19 @@ class Cpu final : public port::ListRegisters {
     }
     return mask;
   }
-  void set_maintenance(bool underflow) override { underflow_ = underflow; }
+  void set_maintenance(bool no_pending, bool unlisted_end) override {
+    no_pending_ = no_pending;
+    unlisted_end_ = unlisted_end;
+    unlisted_ends_ = 0;  // the count is in the same register
+  }
+  unsigned take_unlisted_ends() override {
+    const unsigned ends = std::exchange(unlisted_ends_, 0U);
+    return apart ? 0 : ends;
+  }
+  [[nodiscard]] bool deactivates_apart() const override { return apart; }
+  [[nodiscard]] bool line_is_high(unsigned intid) const override {
+    return (low_lines >> intid & 1) == 0;
+  }
   void deactivate_physical(unsigned intid) override {
     physical_active &= ~(1U << intid);
     ++deactivations;
@@ -92,18 +105,18 @@ class Cpu final : public port::ListRegisters {
   // hardware's side
   /// ICH_MISR_EL2 != 0: the maintenance interrupt is asserted.
   [[nodiscard]] bool maintenance_asserted() const {
-    unsigned valid_count = 0;
+    bool any_pending = false;
     for (unsigned i = 0; i < count_; ++i) {
       if (eoi_request(i)) return true;
-      valid_count += valid(i) ? 1 : 0;
+      any_pending |= lr_[i] >> 62 == 1;
     }
-    return underflow_ && valid_count <= 1;
+    return (no_pending_ && !any_pending) || (unlisted_end_ && unlisted_ends_ != 0);
   }
-  [[nodiscard]] bool underflow() const { return underflow_; }
+  [[nodiscard]] bool asks_for_more() const { return no_pending_; }
 
   // guest's side
-  /// ICC_IAR1_EL1 without regard to the running priority: the most urgent pending interrupt, or
-  /// none.
+  /// ICC_IAR1_EL1: the most urgent pending interrupt, or none; without regard to the running
+  /// priority unless interrupts are taken `in_turn`.
   std::optional<std::uint32_t> acknowledge() {
     std::optional<unsigned> best;
     for (unsigned i = 0; i < count_; ++i) {
@@ -112,20 +125,26 @@ class Cpu final : public port::ListRegisters {
     }
     if (!best) return std::nullopt;
     std::uint64_t& lr = lr_[*best];
+    const auto priority = static_cast<std::uint8_t>(lr >> 48 & 0xf8);
+    if (in_turn && !running_.empty() && priority >= running_.back()) return std::nullopt;
+    running_.push_back(priority);
     const auto intid = static_cast<std::uint32_t>(lr);
     lr &= ~(std::uint64_t{1} << 62);
     if (intid < 8192 || lpis_become_active) lr |= std::uint64_t{1} << 63;
     return intid;
   }
-  /// ICC_EOIR1_EL1 with EOImode 0: ends and deactivates. LPIs that never became active have nothing
-  /// to deactivate.
+  /// ICC_EOIR1_EL1: ends, and deactivates unless that is `apart`. LPIs that never became active
+  /// have nothing to deactivate.
   void end(std::uint32_t intid) {
+    if (!running_.empty()) running_.pop_back();
+    if (apart && intid < 8192) return;
     for (unsigned i = 0; i < count_; ++i) {
       if (static_cast<std::uint32_t>(lr_[i]) != intid || lr_[i] >> 63 == 0) continue;
       lr_[i] &= ~(std::uint64_t{1} << 63);
       if ((lr_[i] >> 61 & 1) != 0) physical_active &= ~(1U << (lr_[i] >> 32 & 0x1fff));
       return;
     }
+    if (intid < 8192) ++unlisted_ends_;
   }
   /// The registers that hold `intid` and are valid.
   [[nodiscard]] unsigned holders(std::uint32_t intid) const {
@@ -157,7 +176,10 @@ class Cpu final : public port::ListRegisters {
   }
 
   bool lpis_become_active = true;  // QEMU's way; the architecture's LPIs have no active state
+  bool in_turn = false;            // an interrupt is taken only if it preempts what runs
+  bool apart = false;              // EOImode = 1
   std::uint32_t physical_active = 0;
+  std::uint32_t low_lines = 0;  // of the physical PPIs; all others are high
   unsigned deactivations = 0;
 
  private:
@@ -175,7 +197,10 @@ class Cpu final : public port::ListRegisters {
   }
   unsigned count_;
   std::array<std::uint64_t, 16> lr_{};
-  bool underflow_ = false;
+  bool no_pending_ = false;
+  bool unlisted_end_ = false;
+  unsigned unlisted_ends_ = 0;
+  std::vector<std::uint8_t> running_;
 };
 
 constexpr VcpuIndex vcpu(unsigned i) {
@@ -192,7 +217,7 @@ class Guest {
     std::vector<std::uint64_t> mpidrs;
     for (unsigned i = 0; i < vcpus; ++i) mpidrs.push_back(i);
     if (!gic.init(vcpus, mpidrs, ram, kicks)) std::abort();
-    for (unsigned i = 0; i < vcpus; ++i) gic.reset_vcpu(vcpu(i), cpus[i]);
+    for (unsigned i = 0; i < vcpus; ++i) gic.start_vcpu(vcpu(i), cpus[i]);
   }
   /// Distributor on, all wired interrupts and LPIs enabled with priority 0xa0, LPI tables in place.
   void enable_all() {
@@ -225,6 +250,11 @@ class Guest {
     if (intid) cpus[i].end(*intid);
     run();
     return intid;
+  }
+  /// The guest on vCPU i writes ICC_DIR_EL1, which traps.
+  void deactivate(unsigned i, std::uint32_t intid) {
+    gic.deactivate(vcpu(i), cpus[i], intid);
+    run(i);
   }
   std::uint64_t gicd_read(unsigned v, std::uint64_t offset, unsigned size = 4) {
     return gic.distributor_read(vcpu(v), cpus[v], offset, size);

@@ -25,9 +25,7 @@ void write_bits(InterruptBank& bank, BitRegister which, std::uint32_t value) {
     case BitRegister::kClearEnable: bank.enabled &= ~value; return;
     case BitRegister::kSetPending: bank.pending |= value; return;
     case BitRegister::kClearPending:
-      // The line of a PPI that is active in hardware is high as far as we know: writing has no
-      // effect (4.1.2).
-      value &= ~bank.hardware;
+      // What a line keeps pending stays so (4.1.2): only the latch is cleared.
       bank.pending &= ~value;
       bank.clear_pending |= value & bank.resident;
       return;

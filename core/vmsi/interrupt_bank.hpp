@@ -26,8 +26,9 @@ struct InterruptBank {
   std::uint32_t pending = 0;  // latched: an edge, or written by software
   std::uint32_t active = 0;
   std::uint32_t line = 0;
-  std::uint32_t hardware =
-      0;  // pending here for a physical PPI, which is active until the guest deactivates this one
+  // Here for a physical PPI, whose line was high when it was taken and which stays active until
+  // this one is deactivated: pending, or, where that is set, active.
+  std::uint32_t hardware = 0;
   // resident
   std::uint32_t resident = 0;
   std::uint32_t seen_pending = 0;
@@ -38,7 +39,9 @@ struct InterruptBank {
   std::uint32_t set_active = 0;
 
   /// Pending here: latched, or level-sensitive with its line high (IHI 0069 H 4.1.2).
-  [[nodiscard]] constexpr std::uint32_t wants() const { return pending | (line & ~edge); }
+  [[nodiscard]] constexpr std::uint32_t wants() const {
+    return pending | (line & ~edge) | (hardware & ~active);
+  }
   [[nodiscard]] constexpr bool has_requests() const {
     return (clear_pending | clear_active | set_active) != 0;
   }

@@ -31,7 +31,7 @@ std::uint64_t VirtualGic::redistributor_type(unsigned vcpu) const {
   std::uint64_t r = with<gicr::Plpis>(0, 1);
   r = with<gicr::Last>(r, vcpu + 1 == vcpu_count_ ? 1 : 0);
   r = with<gicr::ProcessorNumber>(r, vcpu);
-  return with<gicr::Affinity>(r, gic::packed_affinity(redistributors_[vcpu].mpidr));
+  return with<gicr::Affinity>(r, gic::packed_affinity(affinity_[vcpu]));
 }
 
 void VirtualGic::write_redistributor_control(unsigned vcpu, std::uint64_t value) {
@@ -40,8 +40,10 @@ void VirtualGic::write_redistributor_control(unsigned vcpu, std::uint64_t value)
   if (enable == r.enable_lpis) return;
   r.enable_lpis = enable;
   if (enable) {
+    // PTZ is about this one time (12.11.27).
     if (get<gicr::PendZero>(r.pendbaser) != 0) {
       for (auto& word : vcpus_[vcpu].lpi_pending) word.store(0, std::memory_order_relaxed);
+      r.pendbaser = with<gicr::PendZero>(r.pendbaser, 0);
     }
     load_lpi_configs_locked(vcpu);
   }
@@ -49,8 +51,9 @@ void VirtualGic::write_redistributor_control(unsigned vcpu, std::uint64_t value)
 }
 
 std::uint64_t VirtualGic::lpi_frame_read(unsigned vcpu, std::uint64_t offset, unsigned size) {
-  const RedistributorRegisters& r = redistributors_[vcpu];
   if (hits64(offset, size, gicr::kTyper)) return part_of(redistributor_type(vcpu), offset, size);
+  const UnfairGuard guard(lpi_lock_);
+  const RedistributorRegisters& r = redistributors_[vcpu];
   if (hits64(offset, size, gicr::kPropbaser)) return part_of(r.propbaser, offset, size);
   if (hits64(offset, size, gicr::kPendbaser)) {
     return part_of(with<gicr::PendZero>(r.pendbaser, 0), offset, size);  // reads 0 (12.11.27)
@@ -73,6 +76,7 @@ std::uint64_t VirtualGic::lpi_frame_read(unsigned vcpu, std::uint64_t offset, un
 
 void VirtualGic::lpi_frame_write(unsigned vcpu, std::uint64_t offset, unsigned size,
                                  std::uint64_t value) {
+  const UnfairGuard guard(lpi_lock_);
   RedistributorRegisters& r = redistributors_[vcpu];
   // Changing a table's address while LPIs are on is UNPREDICTABLE (12.11.27, 12.11.28): ignored.
   if (hits64(offset, size, gicr::kPropbaser)) {
@@ -94,33 +98,42 @@ void VirtualGic::lpi_frame_write(unsigned vcpu, std::uint64_t offset, unsigned s
 
 std::uint64_t VirtualGic::sgi_frame_read(unsigned vcpu, unsigned from, port::ListRegisters& own,
                                          std::uint64_t offset, unsigned size) {
-  const InterruptBank& bank = private_[vcpu];
+  Vcpu& v = vcpus_[vcpu];
+  const UnfairGuard guard(v.lock);
   if (const auto first = priority_access(offset, size, 0)) {
-    return read_priorities(bank, *first, size);
+    return read_priorities(v.bank, *first, size);
   }
   if (size != 4 || offset % 4 != 0) return 0;
-  if (offset == gic::kIcfgr) return read_config(bank, 0);
-  if (offset == gic::kIcfgr + 4) return read_config(bank, 1);
+  if (offset == gic::kIcfgr) return read_config(v.bank, 0);
+  if (offset == gic::kIcfgr + 4) return read_config(v.bank, 1);
   const std::optional<BitAccess> bits = bit_register(offset);
   if (!bits || bits->word != 0) return 0;
-  if (shows_residents(bits->which)) look_private(vcpu, from, own);
-  return read_bits(bank, bits->which);
+  if (shows_residents(bits->which)) look_private(v, from, own);
+  return read_bits(v.bank, bits->which);
+}
+
+void VirtualGic::write_private_bits(Vcpu& v, BitRegister which, std::uint32_t value, unsigned from,
+                                    port::ListRegisters& own) {
+  collect_arrivals(v);  // what came before this
+  write_bits(v.bank, which, value);
+  v.group1.store(v.bank.group1, std::memory_order_relaxed);
+  // An enable, and a new pending state, only add; anything else may take away.
+  if (takes_away(which)) request_private(v, value_mask(which, value), from, own);
+  announce_private(v);
 }
 
 void VirtualGic::sgi_frame_write(unsigned vcpu, unsigned from, port::ListRegisters& own,
                                  std::uint64_t offset, unsigned size, std::uint64_t value) {
-  InterruptBank& bank = private_[vcpu];
+  Vcpu& v = vcpus_[vcpu];
   const auto word = static_cast<std::uint32_t>(value);
+  const UnfairGuard guard(v.lock);
   if (const auto first = priority_access(offset, size, 0)) {
-    return write_priorities(bank, *first, size, word);
+    return write_priorities(v.bank, *first, size, word);
   }
   if (size != 4 || offset % 4 != 0) return;
-  if (offset == gic::kIcfgr + 4) return write_config(bank, 1, word);  // SGIs are always edges
+  if (offset == gic::kIcfgr + 4) return write_config(v.bank, 1, word);  // SGIs are always edges
   const std::optional<BitAccess> bits = bit_register(offset);
-  if (!bits || bits->word != 0) return;
-  write_bits(bank, bits->which, word);
-  if (takes_away(bits->which)) request_private(vcpu, value_mask(bits->which, word), from, own);
-  announce_private(vcpu);
+  if (bits && bits->word == 0) write_private_bits(v, bits->which, word, from, own);
 }
 
 std::uint64_t VirtualGic::redistributor_read(VcpuIndex from, port::ListRegisters& own,
@@ -128,7 +141,6 @@ std::uint64_t VirtualGic::redistributor_read(VcpuIndex from, port::ListRegisters
   const std::uint64_t vcpu = offset / kRedistributorBytes;
   if (vcpu >= vcpu_count_ || from.value() >= vcpu_count_) return 0;
   const std::uint64_t inside = offset % kRedistributorBytes;
-  const LockGuard guard(lock_);
   if (inside < gic::kFrameBytes) return lpi_frame_read(static_cast<unsigned>(vcpu), inside, size);
   return sgi_frame_read(static_cast<unsigned>(vcpu), from.value(), own, inside - gic::kFrameBytes,
                         size);
@@ -139,7 +151,6 @@ void VirtualGic::redistributor_write(VcpuIndex from, port::ListRegisters& own, s
   const std::uint64_t vcpu = offset / kRedistributorBytes;
   if (vcpu >= vcpu_count_ || from.value() >= vcpu_count_) return;
   const std::uint64_t inside = offset % kRedistributorBytes;
-  const LockGuard guard(lock_);
   if (inside < gic::kFrameBytes) {
     return lpi_frame_write(static_cast<unsigned>(vcpu), inside, size, value);
   }

@@ -76,12 +76,9 @@ void step(Guest& g, Input& in) {
     case 13: (void)g.cpus[v].acknowledge(); break;
     case 14: g.cpus[v].end(static_cast<std::uint32_t>(in.take(2))); break;
     default:
-      if ((op & 0x80) != 0) {
-        g.gic.park(vcpu(v), g.cpus[v]);
-      } else {
-        g.gic.reset_vcpu(vcpu(v), g.cpus[v]);
-      }
+      g.gic.park(vcpu(v), g.cpus[v]);
       require(g.cpus[v].valid_count() == 0);
+      g.gic.start_vcpu(vcpu(v), g.cpus[v]);
       break;
   }
 }
@@ -112,7 +109,7 @@ void settle(Guest& g) {
   for (unsigned v = 0; v < 2; ++v) {
     require(g.cpus[v].valid_count() == 0);
     require(g.cpus[v].physical_active == 0);
-    require(!g.cpus[v].underflow());
+    require(!g.cpus[v].asks_for_more());
     require(g.gicr_read(v, v * 0x2'0000 + 0x1'0200) == 0);
   }
   require(g.gicd_read(0, 0x204) == 0);

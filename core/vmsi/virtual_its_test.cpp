@@ -439,7 +439,7 @@ TEST(Its, ResetForgetsEverything) {
   EXPECT_EQ(g.its.read(0x80, 8), 0u);
   EXPECT_EQ(g.its.read(0, 4), 0x8000'0000u);
   g.gic.reset();
-  for (unsigned i = 0; i < 2; ++i) g.gic.reset_vcpu(vcpu(i), g.cpus[i]);
+  for (unsigned i = 0; i < 2; ++i) g.gic.start_vcpu(vcpu(i), g.cpus[i]);
   g.enable_all();
   EXPECT_FALSE(g.its.resolve(GuestDeviceId(1), GuestEventId(0)));
   g.command(g.mapti(1, 0, 8192, 0));

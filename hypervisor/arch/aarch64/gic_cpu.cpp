@@ -1,14 +1,19 @@
 #include "hypervisor/arch/aarch64/gic_cpu.hpp"
 
+#include "core/hw/gic/cpu_interface.hpp"
 #include "hypervisor/arch/aarch64/sysreg.hpp"
 
 namespace penstock::arch {
 namespace {
 
+namespace ich_hcr = hw::gic::ich_hcr;
+namespace ich_vmcr = hw::gic::ich_vmcr;
+
 constexpr std::uint64_t kSreEnable = 0xf;  // SRE, DFB, DIB, Enable for EL1
 constexpr std::uint64_t kEoiModeDropOnly = 1 << 1;
-constexpr std::uint64_t kIchEnable = 1 << 0;
-constexpr std::uint64_t kIchUnderflow = 1 << 1;  // UIE: at most one list register in use
+// The guest's deactivations trap, so that they reach an interrupt which another CPU, or none, has
+// in a list register.
+constexpr std::uint64_t kIchEnable = ich_hcr::En::kMask | ich_hcr::TDIR::kMask;
 
 }  // namespace
 
@@ -89,8 +94,34 @@ std::uint32_t HwListRegisters::empty_mask() const {
   return static_cast<std::uint32_t>(PENSTOCK_READ_SYSREG(ICH_ELRSR_EL2));
 }
 
-void HwListRegisters::set_maintenance(bool underflow) {
-  PENSTOCK_WRITE_SYSREG(ICH_HCR_EL2, kIchEnable | (underflow ? kIchUnderflow : 0));
+void HwListRegisters::set_maintenance(bool no_pending, bool unlisted_end) {
+  std::uint64_t hcr = kIchEnable;
+  if (no_pending) hcr |= ich_hcr::NPIE::kMask;
+  if (unlisted_end) hcr |= ich_hcr::LRENPIE::kMask;
+  PENSTOCK_WRITE_SYSREG(ICH_HCR_EL2, hcr);
+}
+
+unsigned HwListRegisters::take_unlisted_ends() {
+  const std::uint64_t hcr = PENSTOCK_READ_SYSREG(ICH_HCR_EL2);
+  PENSTOCK_WRITE_SYSREG(ICH_HCR_EL2, with<ich_hcr::EOIcount>(hcr, 0));
+  return deactivates_apart() ? 0 : static_cast<unsigned>(get<ich_hcr::EOIcount>(hcr));
+}
+
+bool HwListRegisters::deactivates_apart() const {
+  return get<ich_vmcr::VEOIM>(PENSTOCK_READ_SYSREG(ICH_VMCR_EL2)) != 0;
+}
+
+bool HwListRegisters::line_is_high(unsigned intid) const {
+  // Enabled, not masked, and its condition holds (DDI 0487 D11.2.4).
+  constexpr std::uint64_t kAsserted = 1 << 0 | 1 << 2;
+  constexpr std::uint64_t kAll = kAsserted | 1 << 1;
+  if (intid == kVirtualTimerIntId) {
+    return (PENSTOCK_READ_SYSREG(cntv_ctl_el0) & kAll) == kAsserted;
+  }
+  if (intid == kPhysicalTimerIntId) {
+    return (PENSTOCK_READ_SYSREG(cntp_ctl_el0) & kAll) == kAsserted;
+  }
+  return true;
 }
 
 }  // namespace penstock::arch

@@ -8,6 +8,8 @@
 
 namespace penstock::arch {
 
+inline constexpr unsigned kVirtualTimerIntId = 27;     // PPI 11
+inline constexpr unsigned kPhysicalTimerIntId = 30;    // PPI 14
 inline constexpr std::uint32_t kSpuriousIntId = 1020;  // 1020..1023 mean "nothing to take"
 
 /// System registers on, group 1 on, EOI only drops the priority (ICC_DIR deactivates). Once per
@@ -30,7 +32,10 @@ class HwListRegisters final : public port::ListRegisters {
   [[nodiscard]] std::uint64_t read(unsigned i) const override;
   void write(unsigned i, std::uint64_t value) override;
   [[nodiscard]] std::uint32_t empty_mask() const override;
-  void set_maintenance(bool underflow) override;
+  void set_maintenance(bool no_pending, bool unlisted_end) override;
+  unsigned take_unlisted_ends() override;
+  [[nodiscard]] bool deactivates_apart() const override;
+  [[nodiscard]] bool line_is_high(unsigned intid) const override;
   void deactivate_physical(unsigned intid) override { deactivate(intid); }
 };
 

@@ -136,6 +136,12 @@ void handle_system_register(Vcpu& vcpu, GuestFrame& frame, std::uint64_t esr) {
     vcpu.partition->domain().gic().send_sgi(vcpu.index, frame.read(access.reg));
     return skip_instruction(frame, esr);
   }
+  if (name == encode(3, 0, 12, 11, 1) && !access.read) {  // ICC_DIR_EL1
+    vcpu.exits.add(vm::Exit::kSystemRegister);
+    const auto intid = static_cast<std::uint32_t>(frame.read(access.reg) & 0xff'ffff);
+    vcpu.partition->domain().gic().deactivate(vcpu.index, vcpu.list_registers, intid);
+    return skip_instruction(frame, esr);
+  }
   if (access.op0 == 3 && access.op1 == 0 && access.crn == 0 && access.read) {
     vcpu.exits.add(vm::Exit::kIdRegister);
     frame.write(access.reg, guest_id_register(access.crm, access.op2));
@@ -233,6 +239,7 @@ void take_pending_interrupts() {
     const std::uint32_t intid = acknowledge_interrupt();
     if (intid >= kSpuriousIntId && intid < assign::kFirstLpi) return;
     take_interrupt(machine(), cpu, intid);
+    if (intid == kKickSgi) return;  // as a rule it came alone: no second look
   }
 }
 
