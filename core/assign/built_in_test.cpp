@@ -177,8 +177,10 @@ TEST_F(BuiltInFunction, DevicesComeAndGoWhileCpusUseTheBus) {
       (void)red().devices.bar_read(kWindow64.base + 0x2000, 4);
       (void)red().devices.bar_write(kWindow64.base + 0x200c, 4, 0);
       if (red().config(kOwn, 0, 4) != 0x0001'1b36) ++strange;
-      red().devices.event_changed(GuestDeviceId(kCard.value()), GuestEventId(0));
-      red().devices.collections_changed();
+      using Kind = vmsi::ItsChange::Kind;
+      const GuestDeviceId card(kCard.value());
+      (void)red().devices.follow({Kind::kEvent, card, GuestEventId(0)}, true, ~0U);
+      (void)red().devices.follow({Kind::kAll, {}, {}}, true, ~0U);
     }
   };
   std::thread one(guest);

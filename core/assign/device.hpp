@@ -160,6 +160,7 @@ struct Device {
   bool doorbell_open = false;
   std::array<CpuIndex, vpci::kMaxVectors> vector_cpu{};  // where the physical ITS sends event k
   std::array<std::uint64_t, vpci::kMaxVectors> vector_address{};  // where descriptor k writes
+  unsigned stale_from = vpci::kMaxVectors;  // vectors whose routes the virtual ITS may have changed
   std::array<bool, hw::pci::kBarCount> bar_mapped{};
   std::uint64_t strays = 0;  // forged messages seen
   // Fault::number of the first event that can be its present owner's: what it caused before is

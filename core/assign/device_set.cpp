@@ -403,32 +403,44 @@ void DeviceSet::visit(DevicesVisitor& visitor) {
   visitor.devices({devices_.begin(), devices_.size()});
 }
 
-void DeviceSet::refresh(Device& device) {
-  if (device.state == DeviceState::kAssigned && device.view.kind() != vpci::MsiKind::kNone) {
-    follow_vectors(hw_, owner_, device, 0, device.view.vector_count());
+/// Which vectors a change of the virtual ITS may concern: from Device::stale_from on. A device that
+/// comes or goes meanwhile has all its routes worked out then.
+void DeviceSet::mark_stale(const vmsi::ItsChange& change) {
+  for (Device* device : devices_) {
+    const bool concerned =
+        change.kind == vmsi::ItsChange::Kind::kAll || device->guest_device_id() == change.device;
+    device->stale_from = concerned ? 0 : vpci::kMaxVectors;
   }
 }
 
-void DeviceSet::event_changed(GuestDeviceId id, GuestEventId event) {
+/// The next vectors of one device, at most one of them anew; what it cost.
+unsigned DeviceSet::follow_next(const vmsi::ItsChange& change, Device& device) {
+  for (unsigned looked_at = 0; looked_at < kVectorsPerUnit; ++looked_at) {
+    const unsigned k = device.stale_from;
+    if (k >= device.view.vector_count()) break;
+    ++device.stale_from;
+    if (change.kind == vmsi::ItsChange::Kind::kEvent &&
+        device.view.vector(k).data != change.event.value()) {
+      continue;
+    }
+    return 1 + kMoveUnits * follow_vectors(hw_, owner_, device, k, 1);
+  }
+  return 1;
+}
+
+vmsi::ItsProgress DeviceSet::follow(const vmsi::ItsChange& change, bool first, unsigned budget) {
   const LockGuard guard(lock_);
-  Device* device = by_guest(GuestBdf(static_cast<std::uint16_t>(id.value())));
-  if (device == nullptr || device->state != DeviceState::kAssigned) return;
-  for (unsigned k = 0; k < device->view.vector_count(); ++k) {
-    if (device->view.vector(k).data == event.value()) {
-      follow_vectors(hw_, owner_, *device, k, 1);
+  if (first) mark_stale(change);
+  unsigned spent = 0;
+  for (Device* device : devices_) {
+    const bool takes_part =
+        device->state == DeviceState::kAssigned && device->view.kind() != vpci::MsiKind::kNone;
+    while (takes_part && device->stale_from < device->view.vector_count()) {
+      if (spent >= budget) return {.units = spent, .done = false};
+      spent += follow_next(change, *device);
     }
   }
-}
-
-void DeviceSet::device_changed(GuestDeviceId id) {
-  const LockGuard guard(lock_);
-  Device* device = by_guest(GuestBdf(static_cast<std::uint16_t>(id.value())));
-  if (device != nullptr) refresh(*device);
-}
-
-void DeviceSet::collections_changed() {
-  const LockGuard guard(lock_);
-  for (Device* device : devices_) refresh(*device);
+  return {.units = spent, .done = true};
 }
 
 }  // namespace penstock::assign

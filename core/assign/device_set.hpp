@@ -53,9 +53,12 @@ class DeviceSet final : public vmsi::ItsListener {
   std::optional<std::uint64_t> bar_read(Gpa at, unsigned size) EXCLUDES(lock_);
   bool bar_write(Gpa at, unsigned size, std::uint64_t value) EXCLUDES(lock_);
 
-  void event_changed(GuestDeviceId device, GuestEventId event) override EXCLUDES(lock_);
-  void device_changed(GuestDeviceId device) override EXCLUDES(lock_);
-  void collections_changed() override EXCLUDES(lock_);
+  /// A vector whose route is worked out anew costs 1, one that the board's ITS moves kMoveUnits
+  /// besides; a device's others cost 1 for each kVectorsPerUnit that are looked at.
+  vmsi::ItsProgress follow(const vmsi::ItsChange& change, bool first, unsigned budget) override
+      EXCLUDES(lock_);
+  static constexpr unsigned kMoveUnits = 4;
+  static constexpr unsigned kVectorsPerUnit = 32;
 
   /// Shows the devices while nothing about them can change: no access of the guest, no change of
   /// owner. Whoever looks at the hardware meanwhile sees what belongs to what is shown.
@@ -136,7 +139,8 @@ class DeviceSet final : public vmsi::ItsListener {
   /// What only works without the lock, which SriovHost is never called under.
   enum class Afterwards : std::uint8_t { kNothing, kDisable, kWasReset };
   Afterwards finish_work(Device& device, const SriovWork& work, bool done) EXCLUDES(lock_);
-  void refresh(Device& device) REQUIRES(lock_);
+  void mark_stale(const vmsi::ItsChange& change) REQUIRES(lock_);
+  [[nodiscard]] unsigned follow_next(const vmsi::ItsChange& change, Device& device) REQUIRES(lock_);
 
   Hardware hw_{};
   Owner owner_{};

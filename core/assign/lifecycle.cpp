@@ -421,7 +421,7 @@ void apply(const Hardware& hw, const Owner& owner, Device& device, const vpci::E
         if (device.view.kind() == vpci::MsiKind::kMsi && effect.message) {
           follow_enable(hw, owner, device);  // MSI may go on or off with its address
         } else {
-          follow_vectors(hw, owner, device, effect.first, effect.count);
+          (void)follow_vectors(hw, owner, device, effect.first, effect.count);
         }
         break;
       case Kind::kBusMaster: set_bus_master(device, effect.enable); break;

@@ -112,7 +112,8 @@ void write_msix_control(Device& device, bool enable) {
   device.config->write(at, 2, static_cast<std::uint32_t>(control));
 }
 
-void follow_route(const Hardware& hw, const Owner& owner, Device& device, unsigned k) {
+/// True: the board's ITS was told to move the event.
+bool follow_route(const Hardware& hw, const Owner& owner, Device& device, unsigned k) {
   const HostLpi lpi(device.first_lpi.value() + k);
   const vpci::VectorView vector = device.view.vector(k);
   Route route{Route::Kind::kUnwanted, owner.id, VcpuIndex(0), device.index, GuestIntId(0)};
@@ -120,13 +121,14 @@ void follow_route(const Hardware& hw, const Owner& owner, Device& device, unsign
     const auto target = owner.its->resolve(device.guest_device_id(), GuestEventId(vector.data));
     if (target) route = {Route::Kind::kGuest, owner.id, target->vcpu, device.index, target->lpi};
   }
+  bool moves = false;
   if (route.kind == Route::Kind::kGuest) {
     const CpuIndex cpu = owner.cpus[route.vcpu.value()];
-    if (device.vector_cpu[k] != cpu && hw.its->move_event(device.device_id, EventId(k), cpu)) {
-      device.vector_cpu[k] = cpu;
-    }
+    moves = device.vector_cpu[k] != cpu;
+    if (moves && hw.its->move_event(device.device_id, EventId(k), cpu)) device.vector_cpu[k] = cpu;
   }
   hw.routes->set(lpi, route);
+  return moves;
 }
 
 }  // namespace
@@ -145,8 +147,8 @@ void program_messages(const Owner& owner, Device& device) {
 void follow_enable(const Hardware& hw, const Owner& owner, Device& device) {
   const vpci::MsiKind kind = device.view.kind();
   const unsigned count = device.view.vector_count();
-  follow_vectors(hw, owner, device, 0, count);
-  for (unsigned k = count; k < device.vectors; ++k) follow_route(hw, owner, device, k);
+  (void)follow_vectors(hw, owner, device, 0, count);
+  for (unsigned k = count; k < device.vectors; ++k) (void)follow_route(hw, owner, device, k);
   if (device.view.msi_offset() != 0) {
     // Without mask bits a message may go out from the moment of enabling: only with an address that
     // is ours to route, or the guest's own stage 1 to translate.
@@ -161,11 +163,12 @@ void follow_enable(const Hardware& hw, const Owner& owner, Device& device) {
   if (device.view.msix_offset() != 0) write_msix_control(device, kind == vpci::MsiKind::kMsix);
 }
 
-void follow_vectors(const Hardware& hw, const Owner& owner, Device& device, unsigned first,
-                    unsigned count) {
+unsigned follow_vectors(const Hardware& hw, const Owner& owner, Device& device, unsigned first,
+                        unsigned count) {
+  unsigned moved = 0;
   const vpci::MsiKind kind = device.view.kind();
   for (unsigned k = first; k < first + count && k < device.vectors; ++k) {
-    follow_route(hw, owner, device, k);  // before the mask opens
+    moved += follow_route(hw, owner, device, k) ? 1 : 0;  // before the mask opens
     const vpci::VectorView vector = device.view.vector(k);
     if (kind == vpci::MsiKind::kMsix) {
       if (vector.in_use) follow_msix_address(owner, device, k, vector.address);
@@ -173,6 +176,7 @@ void follow_vectors(const Hardware& hw, const Owner& owner, Device& device, unsi
     }
   }
   if (kind == vpci::MsiKind::kMsi) write_msi_masks(device, owner);
+  return moved;
 }
 
 void close_routes(const Hardware& hw, Device& device) {

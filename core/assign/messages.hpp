@@ -18,9 +18,10 @@ namespace penstock::assign {
 void program_messages(const Owner& owner, Device& device);
 /// Follows the guest's enable and mask bits of the kind that is on (or off).
 void follow_enable(const Hardware& hw, const Owner& owner, Device& device);
-/// Follows vectors [first, first + count): mask bits and routes.
-void follow_vectors(const Hardware& hw, const Owner& owner, Device& device, unsigned first,
-                    unsigned count);
+/// Follows vectors [first, first + count): mask bits and routes. How many of them the board's ITS
+/// was told to move.
+unsigned follow_vectors(const Hardware& hw, const Owner& owner, Device& device, unsigned first,
+                        unsigned count);
 /// Nothing of the device goes to a guest any more; forged messages are still counted.
 void close_routes(const Hardware& hw, Device& device);
 

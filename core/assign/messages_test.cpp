@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <utility>
+#include <vector>
 
 #include "core/assign/test_board.hpp"
 
@@ -137,6 +139,96 @@ TEST_F(Messages, MasksHoldMessagesBack) {
   EXPECT_FALSE(models[0]->raise(1));
   red().set_config(kFirst, control, 2, 0x8000);
   EXPECT_EQ(board.take_interrupts().size(), 1U);
+}
+
+/// Counts the batches that the board's ITS is given: each is waited for.
+class Batches {
+ public:
+  explicit Batches(TestBoard& board) : board_(board) {
+    const std::uint64_t cbaser = board.its_model.read64(0x80);
+    ring_ = cbaser & 0x000f'ffff'ffff'f000U;
+    bytes_ = ((cbaser & 0xff) + 1) * 4096;
+    board.memory.on_observable([this](Hpa at, std::uint64_t) {
+      if (at.value() - ring_ < bytes_) ++count_;
+    });
+  }
+  ~Batches() { board_.memory.on_observable({}); }
+  Batches(const Batches&) = delete;
+  Batches& operator=(const Batches&) = delete;
+  unsigned take() { return std::exchange(count_, 0U); }
+
+ private:
+  TestBoard& board_;
+  std::uint64_t ring_ = 0;
+  std::uint64_t bytes_ = 0;
+  unsigned count_ = 0;
+};
+
+struct ManyVectors : Messages {
+  ManyVectors() {
+    drive_all();
+    for (unsigned k = 0; k < kAll; ++k) red().write_entry(Gpa(kBar + 0x2000), k, 0);
+    for (unsigned k = 0; k < kAll; ++k) red().write_entry(Gpa(kOtherBar + 0x2000), k, 1);
+  }
+  /// Each stay in the hypervisor gives the board's ITS a few batches at most, however many there
+  /// are.
+  void expect_slices(Batches& batches, unsigned in_all) {
+    unsigned sum = batches.take();
+    EXPECT_LE(sum, kMostInASlice);
+    while (red().its.has_pending_commands()) {
+      red().its.run_commands(vmsi::VirtualIts::kCommandsPerTrap);
+      const unsigned slice = batches.take();
+      EXPECT_LE(slice, kMostInASlice);
+      sum += slice;
+    }
+    EXPECT_GE(sum, in_all);
+  }
+  void expect_all_at(unsigned vcpu) {
+    for (unsigned i = 0; i < 2; ++i) {
+      for (unsigned k = 0; k < kAll; ++k) {
+        const Route route = board.routes.get(HostLpi(devices[i]->first_lpi.value() + k));
+        ASSERT_EQ(route.kind, Kind::kGuest);
+        ASSERT_EQ(route.vcpu, VcpuIndex(static_cast<std::uint8_t>(vcpu)));
+        ASSERT_EQ(devices[i]->vector_cpu[k], board.domains[0]->owner.cpus[vcpu]);
+      }
+    }
+  }
+  static constexpr unsigned kAll = 64;
+  static constexpr unsigned kMostInASlice =
+      vmsi::VirtualIts::kCommandsPerTrap / DeviceSet::kMoveUnits + 1;
+};
+
+// Covers: H50
+TEST_F(ManyVectors, OfOneEventMoveInSlices) {
+  Batches batches(board);
+  constexpr unsigned kCommands = 33;  // to vCPU 1 and back, and there it stays
+  std::vector<Commands::Command> commands;
+  for (unsigned i = 0; i < kCommands; ++i) {
+    commands.push_back(Commands::movi(kFirst.value(), 0, (i + 1) % 2));
+  }
+  commands.push_back(Commands::movi(kSecond.value(), 1, 1));
+  red().put_commands(commands);
+  expect_slices(batches, kCommands * kAll);
+  expect_all_at(1);
+}
+
+// Covers: H50
+TEST_F(ManyVectors, OfAllDevicesMoveInSlicesWithTheirCollection) {
+  Batches batches(board);
+  red().put_commands({Commands::mapc(0, 1)});
+  expect_slices(batches, 2 * kAll);
+  expect_all_at(1);
+  red().put_commands({Commands::mapc(0, 0)});
+  expect_slices(batches, 2 * kAll);
+  expect_all_at(0);
+}
+
+TEST_F(ManyVectors, ADeviceThatIsResetWhileItsVectorsMoveIsNoTrouble) {
+  red().put_commands({Commands::mapc(0, 1)});
+  ASSERT_TRUE(red().its.has_pending_commands());
+  red().devices.take_all_back();
+  while (red().its.has_pending_commands()) red().its.run_commands(1);
+  ASSERT_TRUE(red().devices.assign_all());
 }
 
 // Covers: S0.16

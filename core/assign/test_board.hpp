@@ -143,6 +143,14 @@ class TestDomain {
     its.write(0x88, 8, next_ * 32);
     while (its.has_pending_commands()) its.run_commands(vmsi::VirtualIts::kCommandsPerTrap);
   }
+  /// Hands several commands over in one write; its first slice is run by that.
+  void put_commands(const std::vector<Commands::Command>& commands) {
+    for (const Commands::Command& c : commands) {
+      std::memcpy(guest.ram.bytes().data() + next_ * 32, c.data(), 32);
+      next_ = (next_ + 1) % 128;
+    }
+    its.write(0x88, 8, next_ * 32);
+  }
   /// MAPD, and events 0 .. count - 1 as LPIs from `lpi` on to vCPU 0.
   void map_events(GuestBdf bdf, unsigned count, std::uint32_t lpi) {
     command(Commands::mapd(bdf.value(), 5));

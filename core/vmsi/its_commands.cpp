@@ -93,18 +93,18 @@ void VirtualIts::forget(GuestDeviceId device) {
 VirtualIts::Outcome VirtualIts::map_device(const Command& command) {
   const GuestDeviceId device = device_of(command);
   if (device.value() >> kDeviceIdBits != 0) return {Verdict::kRefused};
-  const Effect effect{Effect::Kind::kDevice, device, {}};
+  const ItsChange change{ItsChange::Kind::kDevice, device, {}};
   if (!is_valid(command)) {
     forget(device);
-    return {Verdict::kDone, effect};
+    return {Verdict::kDone, change};
   }
   const std::uint64_t event_bits = get<word1::Size>(command[1]) + 1;
   if (event_bits > kEventIdBits) return {Verdict::kRefused};
   forget(device);
   if (!maps_.add_device(device, static_cast<unsigned>(event_bits))) {
-    return {Verdict::kExhausted, effect};
+    return {Verdict::kExhausted, change};
   }
-  return {Verdict::kDone, effect};
+  return {Verdict::kDone, change};
 }
 
 /// MAPC, 5.3.10: the redistributor of a collection. Its events follow.
@@ -122,7 +122,7 @@ VirtualIts::Outcome VirtualIts::map_collection(const Command& command) {
     gic_->route_lpi(GuestIntId(e.lpi), target);
   });
   if (target) gic_->load_lpi_configs(*target);
-  return {Verdict::kDone, {Effect::Kind::kAll, {}, {}}};
+  return {Verdict::kDone, {ItsChange::Kind::kAll, {}, {}}};
 }
 
 /// MAPTI and MAPI, 5.3.12 and 5.3.9: an event becomes an LPI. A mapped event keeps its mapping
@@ -140,7 +140,7 @@ VirtualIts::Outcome VirtualIts::map_event(const Command& command, std::uint32_t 
   }
   gic_->route_lpi(GuestIntId(lpi), maps_.collections[*collection]);
   gic_->load_lpi_config(GuestIntId(lpi));
-  return {Verdict::kDone, {Effect::Kind::kEvent, device, event}};
+  return {Verdict::kDone, {ItsChange::Kind::kEvent, device, event}};
 }
 
 /// MOVI, 5.3.13: another collection for an event; its pending state moves along.
@@ -152,7 +152,7 @@ VirtualIts::Outcome VirtualIts::move_event(const Command& command) {
   if (!collection || !mapped || !maps_.collections[*collection]) return {Verdict::kRefused};
   maps_.move_event(device, event, *collection);
   gic_->route_lpi(GuestIntId(mapped->lpi), maps_.collections[*collection]);
-  return {Verdict::kDone, {Effect::Kind::kEvent, device, event}};
+  return {Verdict::kDone, {ItsChange::Kind::kEvent, device, event}};
 }
 
 /// MOVALL, 5.3.14: everything of one redistributor goes to another.
@@ -161,7 +161,7 @@ VirtualIts::Outcome VirtualIts::move_all(const Command& command) {
   const std::optional<VcpuIndex> to = vcpu_of(get<word3::RdBase>(command[3]));
   if (!from || !to) return {Verdict::kRefused};
   gic_->move_lpis(*from, *to);
-  return {Verdict::kDone, {Effect::Kind::kAll, {}, {}}};
+  return {Verdict::kDone, {ItsChange::Kind::kAll, {}, {}}};
 }
 
 /// DISCARD, 5.3.4: the mapping and its pending state go (H49).
@@ -173,7 +173,7 @@ VirtualIts::Outcome VirtualIts::discard(const Command& command) {
   gic_->clear_lpi(GuestIntId(mapped->lpi));
   gic_->route_lpi(GuestIntId(mapped->lpi), std::nullopt);
   maps_.remove_event(device, event);
-  return {Verdict::kDone, {Effect::Kind::kEvent, device, event}};
+  return {Verdict::kDone, {ItsChange::Kind::kEvent, device, event}};
 }
 
 /// CLEAR, 5.3.3.

@@ -81,20 +81,30 @@ class ItsGuest final : public Guest, public ItsListener {
   static Command invall(std::uint64_t collection) { return {0x0d, 0, collection, 0}; }
   static Command sync(std::uint64_t cpu) { return {0x05, 0, cpu << 16, 0}; }
 
-  void event_changed(GuestDeviceId device, GuestEventId event) override {
-    note("event " + std::to_string(device.value()) + " " + std::to_string(event.value()));
+  ItsProgress follow(const ItsChange& change, bool first, unsigned /*budget*/) override {
+    if (first) note(text_of(change));
+    if (parts_left != 0) --parts_left;
+    return {.units = 1, .done = parts_left == 0};
   }
-  void device_changed(GuestDeviceId device) override {
-    note("device " + std::to_string(device.value()));
-  }
-  void collections_changed() override { note("all"); }
 
   VirtualIts its;
   std::vector<std::string> log;
   std::uint64_t next = 0;
   bool keep_log = true;
+  unsigned parts_left = 0;  // of what it follows next: so many calls until it is done
 
  private:
+  static std::string text_of(const ItsChange& change) {
+    const std::string device = std::to_string(change.device.value());
+    switch (change.kind) {
+      case ItsChange::Kind::kNone: return "none";
+      case ItsChange::Kind::kEvent:
+        return "event " + device + " " + std::to_string(change.event.value());
+      case ItsChange::Kind::kDevice: return "device " + device;
+      case ItsChange::Kind::kAll: return "all";
+    }
+    return "";
+  }
   void note(std::string text) {
     if (keep_log) log.push_back(std::move(text));
   }

@@ -64,6 +64,9 @@ void VirtualIts::reset_registers() {
   cbaser_ = 0;
   cwriter_ = 0;
   creadr_ = 0;
+  change_ = {};
+  change_is_new_ = false;
+  command_open_ = false;
   note_backlog();
   for (unsigned i = 0; i < tables_.size(); ++i) write_table(i, 0);
   counters_ = {};
@@ -75,7 +78,9 @@ void VirtualIts::reset() {
     maps_.clear();  // the LPIs' routes are VirtualGic's to reset
     reset_registers();
   }
-  listener_->collections_changed();
+  // Nothing resolves: no message is moved by this.
+  constexpr unsigned kAllOfIt = ~0U;
+  (void)listener_->follow({ItsChange::Kind::kAll, {}, {}}, true, kAllOfIt);
 }
 
 ItsCounters VirtualIts::counters() {
@@ -103,9 +108,9 @@ std::uint64_t VirtualIts::read(std::uint64_t offset, unsigned size) {
   if (size == 8) return register64(offset);
   switch (offset) {
     case gits::kCtlr: {
-      // With the lock in our hands no command runs: a disabled ITS is quiescent.
       const std::uint64_t control = with<gits::Enabled>(0, enabled_ ? 1 : 0);
-      return with<gits::Quiescent>(control, enabled_ ? 0 : 1);
+      const bool quiescent = !enabled_ && change_.kind == ItsChange::Kind::kNone && !command_open_;
+      return with<gits::Quiescent>(control, quiescent ? 1 : 0);
     }
     case gits::kIidr: return hw::gic::kIidrArm;
     case hw::gic::kPidr2: return hw::gic::kPidr2Gicv3;
@@ -135,9 +140,10 @@ void VirtualIts::write_control(std::uint64_t value) {
     const bool enable = get<gits::Enabled>(value) != 0;
     if (enable == enabled_) return;
     enabled_ = enable;
+    change_ = {ItsChange::Kind::kAll, {}, {}};  // whatever is under way is a part of it
+    change_is_new_ = true;
     note_backlog();
   }
-  listener_->collections_changed();
   run_commands(kCommandsPerTrap);
 }
 
@@ -151,10 +157,10 @@ void VirtualIts::write_register64(std::uint64_t offset, std::uint64_t value) {
   }
 }
 
-/// 12.19.2: changing it while the ITS is enabled is UNPREDICTABLE: ignored (H50). GITS_CREADR
-/// becomes 0.
+/// 12.19.2: changing it while the ITS is enabled or not quiescent is UNPREDICTABLE: ignored (H50).
+/// GITS_CREADR becomes 0.
 void VirtualIts::write_queue_base(std::uint64_t value) {
-  if (enabled_) return;
+  if (enabled_ || command_open_) return;
   cbaser_ = value & kCbaserMask;
   creadr_ = 0;
   if (cwriter_ >= queue_bytes()) cwriter_ = 0;  // keeps both inside the queue
@@ -186,7 +192,8 @@ bool VirtualIts::pending_locked() const {
 }
 
 void VirtualIts::note_backlog() {
-  backlog_.store(pending_locked(), std::memory_order_relaxed);
+  const bool following = change_.kind != ItsChange::Kind::kNone;
+  backlog_.store(following || pending_locked(), std::memory_order_relaxed);
 }
 
 /// Copies the next command once (H50: what the guest writes to the queue after this does not
@@ -201,47 +208,68 @@ Result<VirtualIts::Command> VirtualIts::fetch() {
 }
 
 void VirtualIts::run_commands(unsigned budget) {
+  if (!engine_.try_lock()) return;
   unsigned spent = 0;
-  do {
-    const unsigned cost = step();
-    if (cost == 0) return;
+  while (spent < budget) {
+    const unsigned cost = step(budget - spent);
+    if (cost == 0) break;
     spent += cost;
-  } while (spent < budget);
+  }
+  engine_.unlock();
 }
 
-unsigned VirtualIts::step() {
-  Effect effect;
-  unsigned cost = 1;
+unsigned VirtualIts::step(unsigned budget) {
+  unsigned cost = 0;
+  ItsChange change;
+  bool first = false;
   {
     const LockGuard guard(lock_);
-    if (!pending_locked()) return 0;
-    const Result<Command> command = fetch();
-    creadr_ += its_command::kBytes;
-    if (creadr_ == queue_bytes()) creadr_ = 0;
-    note_backlog();
-    ++counters_.commands;
-    if (command) {
-      const Outcome outcome = execute(*command);
-      if (outcome.verdict == Verdict::kRefused) ++counters_.refused;
-      if (outcome.verdict == Verdict::kExhausted) ++counters_.exhausted;
-      effect = outcome.effect;
-      cost = cost_of(*command);
-    } else {
-      // Not RAM: there is no command to run. Skipped, so that the queue ends.
-      ++counters_.unreadable;
+    if (change_.kind == ItsChange::Kind::kNone) {
+      if (!pending_locked()) return 0;
+      cost = begin_command();
+    }
+    change = change_;
+    first = change_is_new_;
+    change_is_new_ = false;
+    if (change.kind == ItsChange::Kind::kNone) {
+      end_command();
+      return cost;
     }
   }
-  tell(effect);
-  return cost;
+  const ItsProgress progress = listener_->follow(change, first, budget);
+  const LockGuard guard(lock_);
+  // Not where the ITS was switched meanwhile: then all of it is followed anew.
+  if (progress.done && !change_is_new_) end_command();
+  return cost + (progress.units != 0 ? progress.units : 1);
 }
 
-void VirtualIts::tell(const Effect& effect) {
-  switch (effect.kind) {
-    case Effect::Kind::kNone: return;
-    case Effect::Kind::kEvent: return listener_->event_changed(effect.device, effect.event);
-    case Effect::Kind::kDevice: return listener_->device_changed(effect.device);
-    case Effect::Kind::kAll: return listener_->collections_changed();
+/// Executes the next command; what it changes is in change_. Its cost.
+unsigned VirtualIts::begin_command() {
+  const Result<Command> command = fetch();
+  command_open_ = true;
+  ++counters_.commands;
+  if (!command) {
+    // Not RAM: there is no command to run. Skipped, so that the queue ends.
+    ++counters_.unreadable;
+    return 1;
   }
+  const Outcome outcome = execute(*command);
+  if (outcome.verdict == Verdict::kRefused) ++counters_.refused;
+  if (outcome.verdict == Verdict::kExhausted) ++counters_.exhausted;
+  change_ = outcome.change;
+  change_is_new_ = true;
+  return cost_of(*command);
+}
+
+/// All that was under way is followed: the command, if it was one, is complete.
+void VirtualIts::end_command() {
+  change_ = {};
+  if (command_open_) {
+    creadr_ += its_command::kBytes;
+    if (creadr_ == queue_bytes()) creadr_ = 0;
+    command_open_ = false;
+  }
+  note_backlog();
 }
 
 // ---- messages ----

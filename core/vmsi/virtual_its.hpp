@@ -6,9 +6,14 @@
 // the lock; a command that the architecture calls an error (IHI 0069 H 5.3) is skipped and counted:
 // no stall is advertised and no guest memory changes.
 //
-// lock_ protects all state here. It is held for one command or one register access: no loop over
-// more than kMaxItsEvents. Rank: above VirtualGic's lock. GuestMem and VirtualGic are called under
-// it, the listener never.
+// A command is complete, and GITS_CREADR passes it, when the listener has followed it to the end: a
+// guest that waits for it finds its messages on their new way.
+//
+// engine_ is held by the CPU that runs commands; others only try it: what they added is run by that
+// one. lock_ protects all state here. It is held for one command or one register access: no loop
+// over more than kMaxItsEvents. Ranks: engine_ before the listener's locks, these before lock_,
+// that before VirtualGic's. GuestMem and VirtualGic are called under lock_, the listener under
+// engine_ only.
 #pragma once
 
 #include <array>
@@ -26,15 +31,33 @@
 
 namespace penstock::vmsi {
 
-/// Told after each command what may resolve differently now; called without the ITS's lock, on the
-/// CPU that runs the commands. Calls to resolve() from inside are allowed; writes to the ITS are
-/// not.
+/// What may resolve differently now.
+struct ItsChange {
+  enum class Kind : std::uint8_t {
+    kNone,
+    kEvent,   // one event of one device
+    kDevice,  // all events of one
+    kAll,     // anything (MAPC, MOVALL, enable, reset)
+  };
+  Kind kind = Kind::kNone;
+  GuestDeviceId device;
+  GuestEventId event;
+};
+
+struct ItsProgress {
+  unsigned units = 0;  // spent, see VirtualIts::run_commands()
+  bool done = true;
+};
+
+/// Who follows it, with the board's own ITS.
 class ItsListener {
  public:
-  virtual void event_changed(GuestDeviceId device, GuestEventId event) = 0;
-  virtual void device_changed(GuestDeviceId device) = 0;
-  /// Anything may have changed (MAPC, MOVALL, enable, reset).
-  virtual void collections_changed() = 0;
+  /// Follows a share of `change` that costs about `budget` units, at least a part of it. `first`:
+  /// the change is new, whatever was under way before is over or a part of it. Then called with the
+  /// same change until it is done; the command that made it is not complete before. Without the
+  /// ITS's lock, on the CPU that runs the commands, one call at a time. Calls to resolve() from
+  /// inside are allowed; writes to the ITS are not.
+  virtual ItsProgress follow(const ItsChange& change, bool first, unsigned budget) = 0;
 
  protected:
   ~ItsListener() = default;
@@ -57,7 +80,7 @@ class VirtualIts {
  public:
   static constexpr std::uint64_t kFrameBytes = 0x2'0000;  // control frame, then translation frame
   static constexpr std::uint64_t kTranslaterOffset = 0x1'0040;
-  /// Commands that a write to GITS_CWRITER runs at once, in the units of run_commands().
+  /// What a write to GITS_CWRITER runs at once, in the units of run_commands().
   static constexpr unsigned kCommandsPerTrap = 32;
 
   struct Target {
@@ -76,14 +99,15 @@ class VirtualIts {
   [[nodiscard]] std::uint64_t read(std::uint64_t offset, unsigned size);
   void write(std::uint64_t offset, unsigned size, std::uint64_t value);
 
-  /// True while enabled and GITS_CREADR != GITS_CWRITER: the caller lets the guest run, and calls
-  /// run_commands() on its next entry, until this is false. Lock-free, for every trap: what another
-  /// CPU does at this moment it sees the next time.
+  /// True while enabled and GITS_CREADR != GITS_CWRITER, or while a change is followed: the caller
+  /// lets the guest run, and calls run_commands() on its next entry, until this is false.
+  /// Lock-free, for every trap: what another CPU does at this moment it sees the next time.
   [[nodiscard]] bool has_pending_commands() const {
     return backlog_.load(std::memory_order_relaxed);
   }
-  /// Runs commands worth at most `budget` units: 1 each, kHeavy for those that walk tables (MAPD,
-  /// MAPC, MOVALL, INVALL); at least one command if any is pending.
+  /// Runs commands worth about `budget` units: 1 each, kHeavy for those that walk tables (MAPD,
+  /// MAPC, MOVALL, INVALL), and what the listener spends on them, which may be left and resumed
+  /// within a command. Nothing while another CPU is at it.
   void run_commands(unsigned budget);
   static constexpr unsigned kHeavy = 16;
 
@@ -102,17 +126,10 @@ class VirtualIts {
 
  private:
   using Command = std::array<std::uint64_t, 4>;
-  /// Whom to tell about a command, once the lock is released.
-  struct Effect {
-    enum class Kind : std::uint8_t { kNone, kEvent, kDevice, kAll };
-    Kind kind = Kind::kNone;
-    GuestDeviceId device;
-    GuestEventId event;
-  };
   enum class Verdict : std::uint8_t { kDone, kRefused, kExhausted };
   struct Outcome {
     Verdict verdict = Verdict::kDone;
-    Effect effect{};
+    ItsChange change{};
   };
 
   // registers and queue (virtual_its.cpp)
@@ -126,9 +143,10 @@ class VirtualIts {
   void note_backlog() REQUIRES(lock_);
   [[nodiscard]] bool pending_locked() const REQUIRES(lock_);
   [[nodiscard]] Result<Command> fetch() REQUIRES(lock_);
-  /// Runs one command; its cost in units, or 0 when there is none.
-  [[nodiscard]] unsigned step() EXCLUDES(lock_);
-  void tell(const Effect& effect) EXCLUDES(lock_);
+  /// Runs one command, or follows a part of one; its cost in units, or 0 when there is none.
+  [[nodiscard]] unsigned step(unsigned budget) EXCLUDES(lock_);
+  [[nodiscard]] unsigned begin_command() REQUIRES(lock_);
+  void end_command() REQUIRES(lock_);
   void reset_registers() REQUIRES(lock_);
   /// resolve() without regard to GITS_CTLR.Enabled.
   [[nodiscard]] Result<Target> target_of(GuestDeviceId device, GuestEventId event) const
@@ -155,7 +173,12 @@ class VirtualIts {
   port::GuestMem* memory_ = nullptr;
   ItsListener* listener_ = nullptr;
 
+  SpinLock engine_;
   SpinLock lock_;
+  // What the listener follows at the moment, and whether it was told; whether that is a command's.
+  ItsChange change_ GUARDED_BY(lock_){};
+  bool change_is_new_ GUARDED_BY(lock_) = false;
+  bool command_open_ GUARDED_BY(lock_) = false;
   bool enabled_ GUARDED_BY(lock_) = false;
   std::uint64_t cbaser_ GUARDED_BY(lock_) = 0;
   std::uint64_t cwriter_ GUARDED_BY(lock_) = 0;  // byte offsets into the queue, multiples of 32

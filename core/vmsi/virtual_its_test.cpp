@@ -429,6 +429,47 @@ TEST(ItsQueue, TablesAreNeverTouched) {
   EXPECT_EQ(now, untouched);
 }
 
+// Another vCPU that polls GITS_CREADR goes on when it passes the command: the messages must be on
+// their new way by then.
+TEST(Its, ACommandIsNotPassedBeforeItsChangeIsFollowedToTheEnd) {
+  ItsGuest g;
+  g.enable_all();
+  const std::uint64_t before = g.its.read(0x90, 8);
+  g.parts_left = 3 * VirtualIts::kCommandsPerTrap;
+  g.put(g.next, ItsGuest::mapd(1, 5));
+  g.put(g.next + 1, ItsGuest::mapti(1, 0, 8192, 0));
+  g.its.write(0x88, 8, (g.next + 2) * 32);
+  EXPECT_EQ(g.its.read(0x90, 8), before);
+  EXPECT_EQ(g.log.back(), "device 1");
+  for (unsigned slice = 0; slice < 2; ++slice) {
+    EXPECT_TRUE(g.its.has_pending_commands());
+    EXPECT_EQ(g.its.read(0x90, 8), before);
+    g.its.run_commands(VirtualIts::kCommandsPerTrap);
+  }
+  while (g.its.has_pending_commands()) g.its.run_commands(VirtualIts::kCommandsPerTrap);
+  EXPECT_EQ(g.log.back(), "event 1 0");
+  EXPECT_EQ(g.its.read(0x90, 8), before + 64);
+}
+
+TEST(Its, SwitchedOffWhileAChangeIsFollowedItIsQuiescentAfterAllIsFollowed) {
+  ItsGuest g;
+  g.enable_all();
+  const std::uint64_t before = g.its.read(0x90, 8);
+  g.parts_left = 2 * VirtualIts::kCommandsPerTrap;
+  g.put(g.next, ItsGuest::mapd(1, 5));
+  g.its.write(0x88, 8, (g.next + 1) * 32);
+  g.its.write(0, 4, 0);
+  EXPECT_EQ(g.log.back(), "all");
+  EXPECT_EQ(g.its.read(0, 4), 0u);
+  g.its.write(0x80, 8, 1ULL << 63 | (fake::Ram::kBase + 0x2000));  // not yet
+  EXPECT_EQ(g.its.read(0x90, 8), before);
+  while (g.its.has_pending_commands()) g.its.run_commands(VirtualIts::kCommandsPerTrap);
+  EXPECT_EQ(g.its.read(0, 4), 0x8000'0000u);
+  EXPECT_EQ(g.its.read(0x90, 8), before + 32) << "the command that was under way is complete";
+  g.its.write(0x80, 8, 1ULL << 63 | (fake::Ram::kBase + 0x2000));
+  EXPECT_EQ(g.its.read(0x90, 8), 0u);
+}
+
 TEST(Its, ResetForgetsEverything) {
   ItsGuest g;
   g.enable_all();
