@@ -6,6 +6,7 @@
 #include "hypervisor/arch/aarch64/context.hpp"
 #include "hypervisor/device_table.hpp"
 #include "hypervisor/domain_objects.hpp"
+#include "hypervisor/setup.hpp"
 
 namespace penstock {
 namespace {
@@ -375,6 +376,7 @@ Status build_domain(Machine& m, DomainId id, const DomainPlan& plan, TextWriter&
   o.bundle_home = plan.bundle_home;
   o.generation = ++m.generations[id.value()];
   o.partition.init(m, o.config, o.bundle, o.domain);
+  place_board_interrupts(m);
   const LockGuard guard(m.life);
   m.partitions[id.value()] = &o.partition;
   return {};
@@ -397,6 +399,7 @@ bool discard_domain(Machine& m, Partition& partition) {
     m.partitions[id.value()] = nullptr;
   }
   drain(m, partition.objects(), id);
+  place_board_interrupts(m);
   return true;
 }
 

@@ -114,6 +114,7 @@ void find_devices(Machine& m) {
 
 void enable_board_interrupts(Machine& m) {
   const std::uint64_t here = housekeeping_affinity(m);
+  m.housekeeper = here;
   if (m.board.uart && m.board.uart->intid != 0) {
     (void)m.gic.enable_spi(m.board.uart->intid, here, false);
     m.console.enable_receive_interrupt();
@@ -125,6 +126,18 @@ void enable_board_interrupts(Machine& m) {
     // The SMMU works since before its line was edge-triggered: whatever a device that firmware left
     // running has caused meanwhile made its one edge when nobody looked (H57).
     m.come_again(intid);
+  }
+}
+
+void place_board_interrupts(Machine& m) {
+  const std::uint64_t here = housekeeping_affinity(m);
+  // Before enable_board_interrupts() there is nothing to move.
+  if (!m.housekeeper || *m.housekeeper == here) return;
+  m.housekeeper = here;
+  if (m.board.uart && m.board.uart->intid != 0) (void)m.gic.move_spi(m.board.uart->intid, here);
+  if (!m.has_smmu) return;
+  for (const unsigned intid : {m.board.smmu->event_intid, m.board.smmu->gerror_intid}) {
+    if (intid != 0) (void)m.gic.move_spi(intid, here);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "core/assign/lifecycle.hpp"
@@ -78,6 +79,9 @@ struct Machine {
   arch::Stage1 stage1;
   std::array<arch::Cpu, arch::kMaxCpus> cpus{};
   unsigned cpu_count = 0;
+  // That takes the board's interrupts, once they are enabled: its affinity. Changed by the boot and
+  // by operations of the control domain.
+  std::optional<std::uint64_t> housekeeper;
 
   ports::HwMmio distributor;
   msi::Gicv3 gic;

@@ -12,6 +12,9 @@ void start_its(Machine& m);
 void start_smmu(Machine& m);
 void find_devices(Machine& m);
 void enable_board_interrupts(Machine& m);
+/// When a CPU got an owner or lost it: the board's interrupts go where they cost no domain's time,
+/// if there is such a CPU.
+void place_board_interrupts(Machine& m);
 
 // domain_setup.cpp: a domain that cannot be built is left out with a message; the others go on.
 void read_manifest(Machine& m);

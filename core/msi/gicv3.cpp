@@ -225,6 +225,14 @@ Status Gicv3::enable_spi(unsigned intid, std::uint64_t mpidr, bool edge) {
   return {};
 }
 
+Status Gicv3::move_spi(unsigned intid, std::uint64_t mpidr) {
+  const LockGuard guard(lock_);
+  TRY(mask_spi(intid));
+  gicd_->write64(router(intid), gic::router_affinity(mpidr));
+  gicd_->write32(word_of(gic::kIsenabler, intid, 1), bit_of(intid));
+  return {};
+}
+
 Status Gicv3::disable_spi(unsigned intid) {
   const LockGuard guard(lock_);
   return mask_spi(intid);

@@ -58,6 +58,9 @@ class Gicv3 {
   /// Lets SPI `intid` through to the CPU with MPIDR_EL1 `mpidr`. Disabled while it is changed.
   /// kOutOfRange (arg: intid) for what is no SPI of this board; kTimeout. Any CPU, after init().
   Status enable_spi(unsigned intid, std::uint64_t mpidr, bool edge) EXCLUDES(lock_);
+  /// Sends an enabled SPI to another CPU from now on; one that is pending goes there, one that is
+  /// active stays so. Errors as of enable_spi().
+  Status move_spi(unsigned intid, std::uint64_t mpidr) EXCLUDES(lock_);
   /// Returns when no CPU can take a new one; one that is active stays so.
   Status disable_spi(unsigned intid) EXCLUDES(lock_);
 

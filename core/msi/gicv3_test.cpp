@@ -85,6 +85,19 @@ TEST(Gicv3, SpisAreConfiguredWhileDisabled) {
 }
 
 // Covers: H1
+TEST(Gicv3, ASpiThatMovesKeepsItsConfiguration) {
+  sim::Distributor hardware;
+  sim::Clock clock;
+  Gicv3 gic;
+  ASSERT_TRUE(gic.init(hardware, 0, clock));
+  ASSERT_TRUE(gic.enable_spi(77, 0x100, true));
+  ASSERT_TRUE(gic.move_spi(77, 0x1));
+  EXPECT_TRUE(hardware.interrupt(77).enabled && hardware.interrupt(77).edge);
+  EXPECT_EQ(hardware.interrupt(77).route, 0x1U);
+  EXPECT_TRUE(hardware.violations().empty()) << hardware.violations().front();
+  EXPECT_EQ(gic.move_spi(31, 0x1).error().code, Code::kOutOfRange);
+}
+
 TEST(Gicv3, AnIntidThatIsNoSpiIsRefused) {
   sim::Distributor hardware({.lines = 64});
   sim::Clock clock;

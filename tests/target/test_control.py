@@ -54,6 +54,29 @@ def test_domain_is_created_paused_and_destroyed_beside_a_working_neighbour(start
     board.wait_for("other", r"RESULT shell work sound", WORK, "the neighbour's work")
 
 
+def board_interrupts(lab, name):
+    return lab.json(f"info {name}")["counters"].get("board_interrupt", 0)
+
+
+def test_board_interrupts_leave_the_cpu_of_a_domain_that_is_created_and_return(start, folder):
+    board, lab = board_with(start, folder, child_named("child"))
+
+    def type_much(what):
+        for turn in range(6):
+            board.type(f"ping {what}{turn}\n", domain=NEIGHBOUR)
+            board.wait_for("other", rf"pong {what}{turn}", 60, "the neighbour's answer")
+
+    for life in ("one", "two"):
+        lab.create("child")
+        before = board_interrupts(lab, "child")
+        type_much(f"with-{life}")
+        assert board_interrupts(lab, "child") == before
+        lab.ctl("destroy child")
+        before = board_interrupts(lab, "control")
+        type_much(f"after-{life}")
+        assert board_interrupts(lab, "control") == before
+
+
 # Covers: S3.19 H43 H44
 def test_drive_is_plugged_into_a_running_guest_and_out_again(start, folder):
     image = folder / "store.img"
