@@ -6,8 +6,8 @@ from pathlib import Path
 import paths
 
 SOURCES = paths.GUEST_SOURCES / "hostile"
-PROGRAMS = ("architecture", "calls", "config", "control", "emulation", "its", "mmio", "nowhere",
-            "odd", "plug", "smmu")
+PROGRAMS = ("architecture", "calls", "config", "control", "emulation", "interrupts", "its", "mmio",
+            "nowhere", "odd", "plug", "smmu")
 
 
 def build(name: str, folder: Path = SOURCES) -> Path:
