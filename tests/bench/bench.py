@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import control
 import guests
 import hotspots
+import interrupts
 import iommu
 import measure
 import mix
@@ -180,7 +181,8 @@ def main() -> int:
         say(guests.machine_description())
         figures = workstation.measure(chosen.quick)
         effort = QUICK if chosen.quick else FULL
-        figures = [*board_figures(effort), *control.figures(effort.rounds, chosen.quick), *figures]
+        figures = [*board_figures(effort), *interrupts.figures(),
+                   *control.figures(effort.rounds, chosen.quick), *figures]
     except (measure.Broken, paths.Missing, RuntimeError) as problem:
         print(problem, file=sys.stderr)
         return 1
