@@ -63,7 +63,9 @@ std::uint64_t VirtualPl011::read(std::uint64_t offset, unsigned size) {
   }
   switch (offset) {
     case kDr: return narrow(read_data(), size);
-    case kFr: look_for_room(); return narrow(flags(), size);
+    case kFr:
+      if (transmitter_full_) look_for_room();  // polled often, and seldom full
+      return narrow(flags(), size);
     case kIlpr: return narrow(low_power_, size);
     case kIbrd: return narrow(integer_baud_, size);
     case kFbrd: return narrow(fraction_baud_, size);

@@ -63,7 +63,7 @@ class HwClock final : public port::Clock {
     PENSTOCK_WRITE_SYSREG(cnthp_ctl_el2, 1);
     while (now_ns() < end) arch::wait_for_interrupt();
     PENSTOCK_WRITE_SYSREG(cnthp_cval_el2,
-                          armed_for);  // the console's flush (domain_console.hpp) shares the timer
+                          armed_for);  // the console (platform/console.cpp) shares the timer
     PENSTOCK_WRITE_SYSREG(cnthp_ctl_el2, armed);
   }
 };
