@@ -147,6 +147,13 @@ def test_emulated_instructions_and_given_exceptions_are_as_the_cpus_own(cpu, fol
     assert differences(bare, guest) == {}
 
 
+# What a kernel makes of all these registers: it comes up on a CPU that has everything QEMU knows.
+def test_linux_comes_up_on_a_cpu_with_everything(start):
+    board = start([scenario.guest("alone", "boot", "6.12", [0, 1])], cpu=CPUS[-1])
+    board.wait_for("alone", r"RESULT boot reached-init", 400, "the guest's init")
+    assert board.wait_end(120) == 0
+
+
 def differences(bare, guest):
     return {name: (f"{bare[name]:x}", f"{guest[name]:x}") for name in bare
             if bare[name] != guest[name] and not DIFFERENT.match(name)}
