@@ -23,11 +23,13 @@ LIMIT = 300  # seconds of the workstation
 GROWTH = 1.25  # from the fewest CPUs that it takes to the most
 EDU = ["-device", "edu,dma_mask=0xffffffffffffffff,addr=3"]
 ICOUNT = ["-icount", "shift=0,sleep=off"]
-# Instructions at EL2: the largest that is allowed.
-BUDGETS = {"hvc": 150, "distributor": 276, "uart": 298, "tick": None, "self": None, "pair": 500,
+# Instructions at EL2, the largest that is allowed. Those of a register are beyond an HVC: what every
+# trap costs on this kind of CPU, its branch history cleared where it has to be, is the HVC's row.
+BEYOND_HVC = ("distributor", "uart")
+BUDGETS = {"hvc": None, "distributor": 126, "uart": 148, "tick": None, "self": None, "pair": 500,
            "message": None}
-NAMES = {"hvc": "HVC", "distributor": "virtual distributor, a register read",
-         "uart": "virtual UART, a register read", "tick": "tick of the timer, set to ended",
+NAMES = {"hvc": "HVC", "distributor": "virtual distributor, a register read beyond an HVC",
+         "uart": "virtual UART, a register read beyond an HVC", "tick": "tick of the timer, set to ended",
          "self": "SGI to itself", "pair": "SGI to another CPU",
          "message": "MSI, raised to ended"}
 
@@ -77,6 +79,8 @@ def figures() -> list[Figure]:
         for each, value in ours.items():
             # A pair is two SGIs.
             costs[each][cpus] = (value - bare[each]) / (2 if each == "pair" else 1)
+    for each in BEYOND_HVC:
+        costs[each] = {cpus: cost - costs["hvc"][cpus] for cpus, cost in costs[each].items()}
     for each, of in costs.items():
         least, most = min(of), max(of)
         for cpus in (least, most):
