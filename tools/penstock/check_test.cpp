@@ -121,14 +121,14 @@ TEST_F(Check, MemoryPlacesThatAreTakenBeforeAnyDomain) {
                  domain("b", "[1]", "memory_base = 0x48000000\n") +
                  domain("c", "[2]", "memory_base = 0x50000000\n") +
                  domain("d", "[3]", "memory_base = 0x78000000\n")),
-      "c.toml:25:15: error: the memory of domain \"d\" is where the hypervisor's own is\n"
-      "    that is 0x7f400000 to 0x7fffffff; write another place, or leave memory_base out\n"
       "c.toml:7:15: error: the memory of domain \"a\" is where the hypervisor's image with the "
       "payloads is\n"
       "    that is 0x40000000 to 0x403fffff; write another place, or leave memory_base out\n"
       "c.toml:13:15: error: the memory of domain \"b\" is where the board's device tree, as "
       "QEMU loads it, is\n"
-      "    that is 0x48000000 to 0x481fffff; write another place, or leave memory_base out\n");
+      "    that is 0x48000000 to 0x481fffff; write another place, or leave memory_base out\n"
+      "c.toml:25:15: error: the memory of domain \"d\" is where the hypervisor's own is\n"
+      "    that is 0x7f400000 to 0x7fffffff; write another place, or leave memory_base out\n");
 }
 
 TEST_F(Check, InterruptsAreAsManyAsTheDevicesNeed) {
