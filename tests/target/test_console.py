@@ -22,7 +22,6 @@ def nanoseconds_a_character(start, neighbour):
     return int(found["ns"]) / int(found["characters"])
 
 
-# Covers: H60 S3.30
 def test_neighbour_that_writes_without_end_costs_a_writer_no_time(start):
     alone = nanoseconds_a_character(start, "spin")
     beside = nanoseconds_a_character(start, "chat")
