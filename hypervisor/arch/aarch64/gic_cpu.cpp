@@ -15,6 +15,22 @@ constexpr std::uint64_t kEoiModeDropOnly = 1 << 1;
 // in a list register.
 constexpr std::uint64_t kIchEnable = ich_hcr::En::kMask | ich_hcr::TDIR::kMask;
 
+/// A register for each 32 priorities that preempt; the others do not exist (IHI 0069 12.4.2, and
+/// ICH_VTR_EL2.PREbits, which is one less than the bits).
+void clear_active_priorities() {
+  const std::uint64_t bits = (PENSTOCK_READ_SYSREG(ICH_VTR_EL2) >> 26 & 7) + 1;
+  PENSTOCK_WRITE_SYSREG(ICH_AP0R0_EL2, 0);
+  PENSTOCK_WRITE_SYSREG(ICH_AP1R0_EL2, 0);
+  if (bits < 6) return;
+  PENSTOCK_WRITE_SYSREG(ICH_AP0R1_EL2, 0);
+  PENSTOCK_WRITE_SYSREG(ICH_AP1R1_EL2, 0);
+  if (bits < 7) return;
+  PENSTOCK_WRITE_SYSREG(ICH_AP0R2_EL2, 0);
+  PENSTOCK_WRITE_SYSREG(ICH_AP1R2_EL2, 0);
+  PENSTOCK_WRITE_SYSREG(ICH_AP0R3_EL2, 0);
+  PENSTOCK_WRITE_SYSREG(ICH_AP1R3_EL2, 0);
+}
+
 }  // namespace
 
 void init_gic_cpu_interface() {
@@ -56,8 +72,7 @@ void send_sgi(std::uint64_t affinity, unsigned intid) {
 void reset_virtual_interface() {
   HwListRegisters registers;
   for (unsigned i = 0; i < registers.count(); ++i) registers.write(i, 0);
-  PENSTOCK_WRITE_SYSREG(ICH_AP0R0_EL2, 0);
-  PENSTOCK_WRITE_SYSREG(ICH_AP1R0_EL2, 0);
+  clear_active_priorities();
   PENSTOCK_WRITE_SYSREG(ICH_VMCR_EL2, 0);
   PENSTOCK_WRITE_SYSREG(ICH_HCR_EL2, kIchEnable);
   context_sync();

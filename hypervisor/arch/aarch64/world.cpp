@@ -1,5 +1,8 @@
 #include "hypervisor/arch/aarch64/world.hpp"
 
+#include <utility>
+
+#include "core/vm/cpu_registers.hpp"
 #include "core/vm/exception_entry.hpp"
 #include "core/vm/id_registers.hpp"
 #include "hypervisor/arch/aarch64/context.hpp"
@@ -29,21 +32,13 @@ constexpr std::uint64_t kHcr = 1ULL << 0     // VM: stage 2 on
                              | 1ULL << 36    // TERR: error records may be shared by CPUs of several domains
                              | 1ULL << 40    // APK, API: pointer authentication is the guest's
                              | 1ULL << 41;
-constexpr std::uint64_t kCptr = 0x32ff       // RES1
-                              | 1ULL << 12   // TSM: SME traps
-                              | 1ULL << 20   // TTA: trace registers trap
-                              | 1ULL << 30;  // TAM: activity monitors trap
-constexpr std::uint64_t kCptrTz = 1ULL << 8;  // SVE traps
 constexpr std::uint64_t kCnthct = 3;         // EL1PCTEN, EL1PCEN: both timers are the guest's, the CPU is its own
-constexpr std::uint64_t kMdcrTraps = 1ULL << 14 | 1ULL << 19;  // TPMS, TTRF: profiling and trace filters trap
-constexpr std::uint64_t kMdcrHpmd = 1ULL << 17;  // no counting at EL2
 constexpr std::uint64_t kVtcr = 1ULL << 31   // RES1
                               | 3ULL << 12   // SH0: inner shareable
                               | 1ULL << 10   // ORGN0: write-back
                               | 1ULL << 8    // IRGN0: write-back
                               | 1ULL << 6    // SL0: start at level 1
                               | (64 - vm::kIpaBits);  // T0SZ
-constexpr std::uint64_t kSctlrEl1Reset = 0x30d0'0800;  // MMU and caches off, RES1 bits
 // clang-format on
 
 /// Fields of ID_AA64MMFR1_EL1 and ID_AA64PFR1_EL1 (DDI 0487 D19.2).
@@ -68,31 +63,70 @@ std::uint64_t output_size() {
   return (pa_range > 5 ? 5 : pa_range) << 16;
 }
 
-bool has_sve() {
-  return (PENSTOCK_READ_SYSREG(id_aa64pfr0_el1) >> 32 & 0xf) != 0;
+vm::CpuIdentity identity_of_this_cpu() {
+  vm::CpuIdentity id;
+  id.aa64dfr0 = PENSTOCK_READ_SYSREG(id_aa64dfr0_el1);
+  id.aa64isar1 = PENSTOCK_READ_SYSREG(id_aa64isar1_el1);
+  id.aa64isar2 = PENSTOCK_READ_SYSREG(S3_0_C0_C6_2);
+  id.aa64mmfr0 = PENSTOCK_READ_SYSREG(id_aa64mmfr0_el1);
+  id.aa64mmfr1 = PENSTOCK_READ_SYSREG(id_aa64mmfr1_el1);
+  id.aa64pfr0 = PENSTOCK_READ_SYSREG(id_aa64pfr0_el1);
+  id.aa64pfr1 = PENSTOCK_READ_SYSREG(id_aa64pfr1_el1);
+  if (vm::has(id, vm::CpuFeature::kPartitions)) {
+    id.mpamidr = PENSTOCK_READ_SYSREG(S3_0_C10_C4_4);
+  }
+  if (vm::has(id, vm::CpuFeature::kCounters)) id.pmcr = PENSTOCK_READ_SYSREG(pmcr_el0);
+  return id;
 }
 
-void reset_el1() {
-  PENSTOCK_WRITE_SYSREG(sctlr_el1, kSctlrEl1Reset);
-  PENSTOCK_WRITE_SYSREG(cpacr_el1, 0);
-  PENSTOCK_WRITE_SYSREG(ttbr0_el1, 0);
-  PENSTOCK_WRITE_SYSREG(ttbr1_el1, 0);
-  PENSTOCK_WRITE_SYSREG(tcr_el1, 0);
-  PENSTOCK_WRITE_SYSREG(mair_el1, 0);
-  PENSTOCK_WRITE_SYSREG(vbar_el1, 0);
-  PENSTOCK_WRITE_SYSREG(esr_el1, 0);
-  PENSTOCK_WRITE_SYSREG(far_el1, 0);
-  PENSTOCK_WRITE_SYSREG(elr_el1, 0);
-  PENSTOCK_WRITE_SYSREG(spsr_el1, 0);
-  PENSTOCK_WRITE_SYSREG(sp_el1, 0);
-  PENSTOCK_WRITE_SYSREG(sp_el0, 0);
-  PENSTOCK_WRITE_SYSREG(tpidr_el0, 0);
-  PENSTOCK_WRITE_SYSREG(tpidrro_el0, 0);
-  PENSTOCK_WRITE_SYSREG(tpidr_el1, 0);
-  PENSTOCK_WRITE_SYSREG(contextidr_el1, 0);
-  PENSTOCK_WRITE_SYSREG(par_el1, 0);
-  PENSTOCK_WRITE_SYSREG(mdscr_el1, 0);
-  PENSTOCK_WRITE_SYSREG(cntkctl_el1, 0);
+template <vm::SystemRegister kRegister>
+void write_register(std::uint64_t value) {
+  asm volatile("msr S%c1_%c2_C%c3_C%c4_%c5, %0" ::"r"(value), "i"(kRegister.op0),
+               "i"(kRegister.op1), "i"(kRegister.crn), "i"(kRegister.crm), "i"(kRegister.op2)
+               : "memory");
+}
+
+template <const auto& kTable>
+void write_all(const vm::CpuIdentity& id) {
+  [&]<std::size_t... kAt>(std::index_sequence<kAt...>) {
+    const auto write = [&]<std::size_t kOne>() {
+      constexpr vm::RegisterReset each = kTable[kOne];
+      if (vm::has(id, each.feature, each.n)) write_register<each.reg>(each.value);
+    };
+    (write.template operator()<kAt>(), ...);
+  }(std::make_index_sequence<kTable.size()>{});
+}
+
+/// V0 to V31, and all that SVE and SME add to them.
+void clear_vectors(const vm::CpuIdentity& id) {
+  const bool sme = (id.aa64pfr1 >> 24 & 0xf) != 0;
+  constexpr std::uint64_t kNothingTraps = 0x22ff;  // CPTR_EL2: neither TZ nor TSM
+  constexpr std::uint64_t kNothingTrapsWithoutSme = 0x32ff;
+  PENSTOCK_WRITE_SYSREG(cptr_el2, sme ? kNothingTraps : kNothingTrapsWithoutSme);
+  context_sync();
+  if (sme) {
+    PENSTOCK_WRITE_SYSREG(S3_3_C4_C2_2, 0);  // SVCR: no streaming mode, no ZA
+    PENSTOCK_WRITE_SYSREG(S3_4_C1_C2_6, 0);  // SMCR_EL2
+    PENSTOCK_WRITE_SYSREG(S3_0_C1_C2_6, 0);  // SMCR_EL1
+  }
+  context_sync();
+  asm volatile(
+      ".arch_extension fp\n\t.arch_extension simd\n\t"
+      ".irp n, "
+      "0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31"
+      "\n\tmovi v\\n\\().2d, #0\n\t.endr" ::
+          : "memory");
+  if (vm::has_sve(id)) reset_scalable_vectors();
+}
+
+/// The architecture's reset state, and nothing of whoever had this CPU before.
+void reset_registers(const vm::CpuIdentity& id) {
+  write_all<vm::kLockResets>(id);
+  context_sync();
+  write_all<vm::kHypervisorResets>(id);
+  write_all<vm::kGuestResets>(id);
+  write_all<vm::kNumberedResets>(id);
+  clear_vectors(id);
 }
 
 }  // namespace
@@ -104,20 +138,16 @@ void quiet_timers() {
 }
 
 void prepare_world(const WorldConfig& world) {
-  reset_el1();
-  quiet_timers();
+  const vm::CpuIdentity id = identity_of_this_cpu();
+  reset_registers(id);
   PENSTOCK_WRITE_SYSREG(cntvoff_el2, 0);
   PENSTOCK_WRITE_SYSREG(cnthctl_el2, kCnthct);
   PENSTOCK_WRITE_SYSREG(vpidr_el2, PENSTOCK_READ_SYSREG(midr_el1));
   PENSTOCK_WRITE_SYSREG(vmpidr_el2, 1ULL << 31 | world.virtual_affinity);
   PENSTOCK_WRITE_SYSREG(vtcr_el2, kVtcr | output_size());
   PENSTOCK_WRITE_SYSREG(vttbr_el2, vttbr(world.stage2_root, world.vmid));
-  PENSTOCK_WRITE_SYSREG(cptr_el2, has_sve() ? kCptr : kCptr | kCptrTz);
-  context_sync();
-  if (has_sve()) reset_scalable_vectors();
-  PENSTOCK_WRITE_SYSREG(hstr_el2, 0);
-  const std::uint64_t counters = (PENSTOCK_READ_SYSREG(pmcr_el0) >> 11) & 0x1f;
-  PENSTOCK_WRITE_SYSREG(mdcr_el2, kMdcrHpmd | kMdcrTraps | counters);
+  PENSTOCK_WRITE_SYSREG(cptr_el2, vm::has_sve(id) ? vm::kCptr : vm::kCptr | vm::kCptrTz);
+  PENSTOCK_WRITE_SYSREG(mdcr_el2, vm::kMdcr | (id.pmcr >> 11 & 0x1f));  // HPMN: all are EL1's
   PENSTOCK_WRITE_SYSREG(hcr_el2, kHcr);
   reset_virtual_interface();
   context_sync();
