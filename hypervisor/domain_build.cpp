@@ -274,7 +274,7 @@ Status check_cpus(Machine& m, const manifest::DomainConfig& config, TextWriter& 
       why.text("cpu ").dec(cpu.value()).text(" does not exist on this board");
       return fail(Code::kNotFound, cpu.value());
     }
-    if (m.cpus[cpu.value()].assigned.load() != nullptr) {
+    if (m.cpus[cpu.value()].owner.assigned() != nullptr) {
       why.text("cpu ").dec(cpu.value()).text(" belongs to another domain");
       return fail(Code::kNotOwner, cpu.value());
     }
@@ -386,8 +386,7 @@ bool discard_domain(Machine& m, Partition& partition) {
   bool free = true;
   for (unsigned i = 0; i < partition.vcpu_count(); ++i) {
     Vcpu& vcpu = partition.vcpu(i);
-    if (vcpu.cpu->assigned.load() == &vcpu) vcpu.cpu->assigned.store(nullptr);
-    if (vcpu.cpu->adopted.load(std::memory_order_acquire) != &vcpu) continue;
+    if (vcpu.cpu->owner.withdraw(&vcpu)) continue;
     arch::send_sgi(vcpu.cpu->affinity, kKickSgi);
     free = false;
   }

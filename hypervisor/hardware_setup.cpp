@@ -67,7 +67,7 @@ void warn_of(Machine& m, const manifest::FirmwareMemory& used) {
 std::uint64_t housekeeping_affinity(const Machine& m) {
   for (unsigned i = 0; i < m.cpu_count; ++i) {
     const arch::Cpu& cpu = m.cpus[i];
-    if (cpu.assigned.load() == nullptr && cpu.online.load(std::memory_order_acquire))
+    if (cpu.owner.assigned() == nullptr && cpu.online.load(std::memory_order_acquire))
       return cpu.affinity;
   }
   return arch::own_affinity();

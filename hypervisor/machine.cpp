@@ -14,8 +14,7 @@ constexpr char kAuditCommand = 'a';
   auto& cpu = *static_cast<arch::Cpu*>(argument);
   for (;;) {
     arch::take_pending_interrupts();
-    cpu.vcpu = cpu.assigned.load(std::memory_order_acquire);
-    cpu.adopted.store(cpu.vcpu, std::memory_order_release);
+    cpu.vcpu = cpu.owner.adopt();
     if (cpu.vcpu != nullptr) cpu.vcpu->partition->poll_idle(*cpu.vcpu);
     arch::wait_for_interrupt();
   }

@@ -31,7 +31,7 @@ void Partition::init(Machine& machine, const manifest::DomainConfig& config,
     vcpu.index = VcpuIndex(static_cast<std::uint8_t>(vcpu_count_++));
     vcpu.partition = this;
     vcpu.cpu = &machine.cpus[cpu.value()];
-    vcpu.cpu->assigned.store(&vcpu, std::memory_order_release);  // its idle loop takes it over
+    vcpu.cpu->owner.assign(&vcpu);  // its idle loop takes it over
   }
 }
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "core/base/handover.hpp"
 #include "core/base/ids.hpp"
 #include "hypervisor/arch/aarch64/sysreg.hpp"
 
@@ -33,9 +34,8 @@ struct Cpu {
   std::uint64_t stack_top = 0;
   std::uint64_t redistributor = 0;  // physical base of this CPU's RD_base frame
   // Who owns it: decided by whoever builds or ends a domain, taken over by the CPU itself when it
-  // is idle. `vcpu` is for this CPU alone; what others may know of it is `adopted`.
-  std::atomic<Vcpu*> assigned{nullptr};
-  std::atomic<Vcpu*> adopted{nullptr};
+  // is idle. `vcpu` is what it has taken over, for this CPU alone.
+  Handover<Vcpu> owner;
   Vcpu* vcpu = nullptr;
   std::atomic<bool> online{false};
   std::atomic<bool> start_requested{false};  // its vCPU shall run (PSCI CPU_ON, start of a domain)
