@@ -36,6 +36,7 @@
 namespace penstock {
 
 inline constexpr unsigned kKickSgi = 1;  // "look at your domain's state and pending interrupts"
+inline constexpr unsigned kStopSgi = 2;  // "another CPU panics"
 inline constexpr unsigned kMaintenanceIntId = 25;      // PPI 9 (Base System Architecture)
 inline constexpr unsigned kHypervisorTimerIntId = 26;  // PPI 10
 using arch::kPhysicalTimerIntId;

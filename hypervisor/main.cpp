@@ -54,6 +54,27 @@ std::uint64_t bundle_bytes(std::span<const std::uint8_t> header) {
   return bytes <= kLargestBundle ? bytes : 0;
 }
 
+/// The CPUs and their stacks: each in the upper half of a piece of memory (cpu.hpp: kStackBit).
+void list_cpus(Machine& m) {
+  for (const std::uint64_t affinity : m.board.cpus) {
+    if (m.cpu_count == m.cpus.size()) break;
+    arch::Cpu& cpu = m.cpus[m.cpu_count];
+    cpu.index = CpuIndex(static_cast<std::uint8_t>(m.cpu_count++));
+    cpu.affinity = affinity;
+    const auto piece = m.pool.take(2 * arch::kStackBytes, 2 * arch::kStackBytes);
+    require(m, piece ? Status{} : Status{piece.error()}, "stack");
+    cpu.stack_top = piece->value() + 2 * arch::kStackBytes;
+  }
+}
+
+/// Whoever runs over the end of its stack meets nothing (vectors.S says so on another one).
+void guard_stacks(Machine& m) {
+  for (unsigned i = 0; i < m.cpu_count; ++i) {
+    const Hpa below(m.cpus[i].stack_top - 2 * arch::kStackBytes);
+    require(m, m.stage1.leave_out(below, arch::kStackBytes), "stack");
+  }
+}
+
 /// The board's tree, its console, memory and our own address space. Nothing can be said before the
 /// console is there.
 void start_machine(Machine& m, Hpa image, Hpa tree) {
@@ -81,19 +102,15 @@ void start_machine(Machine& m, Hpa image, Hpa tree) {
   m.image.tree_bytes = m.board.tree_bytes;
   require(m, lay_out_memory(m.board, m.image, m.memory, m.free_ram, m.pool, m.pool_base), "memory");
   m.ram_bytes = m.free_ram.free_bytes();
+  list_cpus(m);
   require(m, build_address_space(m.board, m.pool, m.stage1), "address space");
+  guard_stacks(m);
   m.stage1.activate();
 }
 
-void start_cpus(Machine& m) {
-  for (const std::uint64_t affinity : m.board.cpus) {
-    if (m.cpu_count == m.cpus.size()) break;
-    arch::Cpu& cpu = m.cpus[m.cpu_count];
-    cpu.index = CpuIndex(static_cast<std::uint8_t>(m.cpu_count++));
-    cpu.affinity = affinity;
-    const auto stack = m.pool.take(arch::kStackBytes);
-    require(m, stack ? Status{} : Status{stack.error()}, "stack");
-    cpu.stack_top = stack->value() + arch::kStackBytes;
+void describe_starts(Machine& m) {
+  for (unsigned i = 0; i < m.cpu_count; ++i) {
+    arch::Cpu& cpu = m.cpus[i];
     cpu.start = {m.stage1.ttbr0(),      arch::Stage1::tcr(), arch::Stage1::mair(),
                  arch::Stage1::sctlr(), cpu.stack_top,       &cpu};
     m.memory.make_observable(Hpa(reinterpret_cast<std::uintptr_t>(&cpu.start)), sizeof(cpu.start));
@@ -138,8 +155,8 @@ void start_own_cpu(Machine& m, arch::Cpu& cpu) {
   if (cpu.redistributor == 0) arch::panic("a CPU has no redistributor");
   ports::HwMmio frame(cpu.redistributor);
   require(m, m.gic.init_redistributor(frame, cpu.index, m.lpi_tables), "redistributor");
-  for (const unsigned own : {kKickSgi, kMaintenanceIntId, kHypervisorTimerIntId, kVirtualTimerIntId,
-                             kPhysicalTimerIntId}) {
+  for (const unsigned own : {kKickSgi, kStopSgi, kMaintenanceIntId, kHypervisorTimerIntId,
+                             kVirtualTimerIntId, kPhysicalTimerIntId}) {
     require(m, m.gic.enable_ppi(frame, own), "private interrupts");
   }
   arch::init_gic_cpu_interface();
@@ -179,20 +196,9 @@ void greet(Machine& m) {
   m.console.line(port::Severity::kWarning, unknown.view());
 }
 
-}  // namespace
-
-Machine& machine() {
-  return *std::launder(reinterpret_cast<Machine*>(machine_storage));
-}
-
-extern "C" [[noreturn]] void penstock_boot(std::uint64_t image, std::uint64_t tree) {
-  PENSTOCK_WRITE_SYSREG(tpidr_el2, 0);
-  PENSTOCK_WRITE_SYSREG(vbar_el2, reinterpret_cast<std::uintptr_t>(arch::exception_vectors));
-  Machine& m = *new (machine_storage) Machine;
-  start_machine(m, Hpa(image), Hpa(tree));
-  greet(m);
-  start_cpus(m);
-  arch::Cpu& self = boot_cpu(m);
+[[noreturn]] void boot_on_own_stack(void* boot_cpu) {
+  Machine& m = machine();
+  auto& self = *static_cast<arch::Cpu*>(boot_cpu);
   start_interrupts(m);
   start_own_cpu(m, self);
   start_its(m);
@@ -206,6 +212,23 @@ extern "C" [[noreturn]] void penstock_boot(std::uint64_t image, std::uint64_t tr
   m.console.boot_is_over();
   start_domains(m);
   m.idle(self);
+}
+
+}  // namespace
+
+Machine& machine() {
+  return *std::launder(reinterpret_cast<Machine*>(machine_storage));
+}
+
+extern "C" [[noreturn]] void penstock_boot(std::uint64_t image, std::uint64_t tree) {
+  PENSTOCK_WRITE_SYSREG(tpidr_el2, 0);
+  PENSTOCK_WRITE_SYSREG(vbar_el2, reinterpret_cast<std::uintptr_t>(arch::exception_vectors));
+  Machine& m = *new (machine_storage) Machine;
+  start_machine(m, Hpa(image), Hpa(tree));
+  greet(m);
+  describe_starts(m);
+  arch::Cpu& self = boot_cpu(m);
+  arch::restart_on_stack(reinterpret_cast<void*>(self.stack_top), boot_on_own_stack, &self);
 }
 
 extern "C" [[noreturn]] void penstock_secondary(arch::Cpu* cpu) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string>
 
+#include "core/iommu/smmuv3/last_resort.hpp"
 #include "core/mem/stage2_table.hpp"
 #include "sim/clock.hpp"
 #include "sim/memory.hpp"
@@ -394,6 +395,20 @@ struct AlwaysStalls : Board {
 TEST_F(AlwaysStalls, AnSmmuWhoseFaultsAllWaitForAnAnswer_IsRefused) {
   EXPECT_EQ(smmu.init(hw, memory, clock, pool, log).error(), fail(Code::kUnsupported, 0));
   EXPECT_FALSE(hw.translate(kNvme.value(), kRam.value(), true).ok);
+}
+
+TEST_F(Board, OfAPanicEveryDmaAbortsWithoutTheDriver) {
+  start();
+  ASSERT_TRUE(smmu.attach(kNvme, context(0)));
+  ASSERT_TRUE(dma_write(kNvme, kGuest + 5, 0xaa));
+  abort_all_dma(hw);
+  EXPECT_FALSE(dma_write(kNvme, kGuest + 5, 0xbb));
+  EXPECT_FALSE(dma_write(kNic, kGuest + 5, 0xbb));  // never attached: nothing bypasses either
+  EXPECT_FALSE(dma_write(kNic, Gpa(kRam.value()), 0xbb));
+  EXPECT_EQ(byte(kRam), 0);
+  EXPECT_EQ(byte(kRam + 5), 0xaa);
+  abort_all_dma(hw);  // once more changes nothing
+  EXPECT_FALSE(dma_write(kNvme, kGuest + 5, 0xbb));
 }
 
 }  // namespace

@@ -90,8 +90,10 @@ hang:
   wfe
   b     hang
 
+// As every stack (cpu.hpp: kStackBit). Nothing guards it: the boot CPU goes on on one of its own as soon as there are any.
   .section .bss
-  .balign 16
+  .balign 2 * STACK_SIZE
+  .skip STACK_SIZE
 boot_stack:
   .skip STACK_SIZE
 boot_stack_top:

@@ -16,6 +16,9 @@ namespace penstock::arch {
 
 inline constexpr unsigned kMaxCpus = 8;
 inline constexpr std::uint64_t kStackBytes = 16 * 1024;
+/// Below each stack as much address space where nothing is mapped, so that a stack pointer that is
+/// good has this bit set, which the vectors look at (vectors.S).
+inline constexpr std::uint64_t kStackBit = kStackBytes;
 
 /// Read by secondary_cpu_entry (boot.S) with the MMU off: the order of the fields is its.
 struct CpuStart {

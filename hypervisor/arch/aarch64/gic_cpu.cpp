@@ -69,6 +69,13 @@ void send_sgi(std::uint64_t affinity, unsigned intid) {
   context_sync();
 }
 
+void send_sgi_to_others(unsigned intid) {
+  constexpr std::uint64_t kAllButSelf = 1ULL << 40;  // IRM
+  complete_stores_for_cpus();
+  PENSTOCK_WRITE_SYSREG(ICC_SGI1R_EL1, kAllButSelf | static_cast<std::uint64_t>(intid) << 24);
+  context_sync();
+}
+
 void reset_virtual_interface() {
   HwListRegisters registers;
   for (unsigned i = 0; i < registers.count(); ++i) registers.write(i, 0);

@@ -22,6 +22,8 @@ void drop_priority(std::uint32_t intid);
 void deactivate(std::uint32_t intid);
 /// Sends SGI `intid` (0..15) to the CPU with this affinity.
 void send_sgi(std::uint64_t affinity, unsigned intid);
+/// To every CPU but this one.
+void send_sgi_to_others(unsigned intid);
 
 /// Empties the list registers and turns the virtual interface on in its reset state.
 void reset_virtual_interface();

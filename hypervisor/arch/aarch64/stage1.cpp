@@ -141,6 +141,33 @@ Status Stage1::map(Hpa start, std::uint64_t size, Right right) {
   return {};
 }
 
+/// The same range, by a table of the next level.
+Status Stage1::split(std::uint64_t& block, unsigned level) {
+  const std::uint64_t rights = block & ~kAddressMask & ~kTableOrPage;
+  const std::uint64_t kind = level + 1 == 3 ? kTableOrPage : kBlock;
+  const Hpa table = TRY(pool_->take(kPageSize));
+  auto* entries = reinterpret_cast<std::uint64_t*>(table.value());
+  for (std::uint64_t i = 0; i < 512; ++i) {
+    entries[i] = (block & kAddressMask) + (i << shift_of(level + 1)) | rights | kind;
+  }
+  block = table.value() | kTableOrPage;
+  return {};
+}
+
+Status Stage1::leave_out(Hpa start, std::uint64_t size) {
+  for (std::uint64_t va = start.value(); va < start.value() + size; va += kPageSize) {
+    auto* table = reinterpret_cast<std::uint64_t*>(root_.value());
+    for (unsigned level = 0; level < 3; ++level) {
+      std::uint64_t& entry = table[index_of(va, level)];
+      if (entry == 0) return fail(Code::kNotFound, va);
+      if ((entry & kTableOrPage) == kBlock) TRY(split(entry, level));
+      table = reinterpret_cast<std::uint64_t*>(entry & kAddressMask);
+    }
+    table[index_of(va, 3)] = 0;
+  }
+  return {};
+}
+
 void Stage1::activate() const {
   switch_to(ttbr0(), sctlr());
 }

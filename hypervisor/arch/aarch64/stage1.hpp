@@ -27,6 +27,8 @@ class Stage1 {
   Status init(mem::PagePool& pool);
   /// 4 KiB aligned; blocks where they fit. Mapping a page twice is kAlreadyExists.
   Status map(Hpa start, std::uint64_t size, Right right);
+  /// Before activate(): nothing is mapped in these pages after all.
+  Status leave_out(Hpa start, std::uint64_t size);
   /// Switches this CPU to the table.
   void activate() const;
   [[nodiscard]] std::uint64_t ttbr0() const { return root_.value(); }
@@ -36,6 +38,7 @@ class Stage1 {
 
  private:
   Result<std::uint64_t*> descend(std::uint64_t* table, unsigned index);
+  Status split(std::uint64_t& block, unsigned level);
 
   mem::PagePool* pool_ = nullptr;
   Hpa root_;

@@ -223,6 +223,7 @@ void take_interrupt(Machine& machine, Cpu& cpu, std::uint32_t intid) {
     if (vcpu != nullptr) vcpu->exits.add(vm::Exit::kKick);
     return;  // before_return() or the idle loop looks at what it was for
   }
+  if (intid == kStopSgi) stop_this_cpu();
   if (vcpu != nullptr) vcpu->exits.add(vm::Exit::kBoardInterrupt);
   machine.board_interrupt(cpu, intid);
 }

@@ -6,6 +6,7 @@
 // An interrupt from the guest saves, of the others, only what the procedure-call standard lets C++ change.
 
 #define FRAME_SIZE 272
+#define STACK_BIT 14                   // cpu.hpp: kStackBit
 #define FRAME_ELR 248                  // SPSR_EL2 beside it
 #define CPU_HISTORY_BRANCHES 4         // struct Cpu, cpu.hpp
 
@@ -32,9 +33,17 @@
   b     \target
   .endm
 
+// Stacks are STACK_SIZE bytes, aligned so that the bit of that number is set in a stack pointer that is good, and nothing is
+// mapped below them. An exception whose frame would not fit is told from one whose frame does without a register to spare:
+// sp and x0 are added and subtracted until each is where it was.
   .macro own_exception kind
   .balign 128
   sub   sp, sp, #FRAME_SIZE
+  add   sp, sp, x0
+  sub   x0, sp, x0                     // x0: the stack pointer
+  tbz   x0, #STACK_BIT, stack_overflow
+  sub   x0, sp, x0                     // x0: as it was
+  sub   sp, sp, x0
   stp   x0, x1, [sp, #0]
   mov   x0, #\kind
   b     own_exception_common
@@ -220,6 +229,32 @@ guest_serror:
   bl    handle_guest_unexpected
   b     restore_and_return
 
+// For the first CPU whose stack is full. No other one needs to say so.
+stack_overflow:
+  adrp  x0, overflow_taken
+  add   x0, x0, :lo12:overflow_taken
+1:ldaxr w1, [x0]
+  cbnz  w1, 2f
+  mov   w1, #1
+  stxr  w2, w1, [x0]
+  cbnz  w2, 1b
+  adrp  x0, overflow_stack_top
+  add   x0, x0, :lo12:overflow_stack_top
+  mov   sp, x0
+  mov   x29, xzr
+  mov   x30, xzr
+  bl    handle_stack_overflow          // panic.cpp; does not return
+2:wfe
+  b     2b
+
+  .section .bss
+  .balign 16
+  .skip 4096
+overflow_stack_top:
+overflow_taken:
+  .skip 16
+
+  .text
 own_exception_common:
   stp   x2, x3, [sp, #16]
   stp   x4, x5, [sp, #32]
