@@ -1,6 +1,7 @@
 #include "hypervisor/partition.hpp"
 
 #include "core/vm/psci.hpp"
+#include "hypervisor/arch/aarch64/own_error.hpp"
 #include "hypervisor/arch/aarch64/traps.hpp"
 #include "hypervisor/arch/aarch64/world.hpp"
 #include "hypervisor/machine.hpp"
@@ -203,6 +204,7 @@ void Partition::load_and_run(Vcpu& vcpu) {
 void Partition::run(Vcpu& vcpu) {
   vcpu.power.store(Vcpu::Power::kOn, std::memory_order_release);
   check(vcpu);  // a stop that came in between has counted us
+  arch::settle_errors("the board");
   const arch::WorldConfig world{domain_->cpu_table().root(), domain_->vmid(), vcpu.affinity()};
   arch::prepare_world(world);
   domain_->gic().start_vcpu(vcpu.index, vcpu.list_registers);

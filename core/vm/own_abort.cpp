@@ -24,6 +24,13 @@ bool is_own_state(std::uint64_t spsr) {
   return (spsr & 0x1f) == kEl2WithSpEl2;
 }
 
+bool is_survivable_error(std::uint64_t esr) {
+  const bool implementation_defined = (esr >> 24 & 1) != 0;  // IDS
+  const bool has_severity = !implementation_defined && (esr & 0x3f) == 0x11;
+  constexpr unsigned kUnrecoverable = 1;  // and 0: uncontainable
+  return !has_severity || (esr >> 10 & 7) > kUnrecoverable;
+}
+
 std::optional<ForgivenAccess> forgive_access(std::uint32_t instruction) {
   if (!is_plain_access(instruction)) return std::nullopt;
   const unsigned size = 1U << (instruction >> 30);

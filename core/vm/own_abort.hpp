@@ -26,4 +26,9 @@ struct ForgivenAccess {
 /// to: a load gets all ones, as from a device that is absent. Nothing for any other instruction.
 [[nodiscard]] std::optional<ForgivenAccess> forgive_access(std::uint32_t instruction);
 
+/// Of an SError that was taken to be looked at: true unless it says that this CPU's own state may
+/// be wrong (ESR_EL2.AET uncontainable or unrecoverable). Without the RAS extension it says
+/// nothing.
+[[nodiscard]] bool is_survivable_error(std::uint64_t esr);
+
 }  // namespace penstock::vm

@@ -31,6 +31,17 @@ TEST(OwnAbort, OnlyTheHypervisorsOwnStateIsReturnedTo) {
   }
 }
 
+TEST(OwnAbort, AnErrorIsSurvivedUnlessItSaysThatTheCpuIsNotSound) {
+  constexpr std::uint64_t kError = 0x2fULL << 26 | 1ULL << 25;
+  EXPECT_TRUE(is_survivable_error(kError));                       // nothing is said
+  EXPECT_TRUE(is_survivable_error(kError | 1ULL << 24 | 0x11));   // in words of the maker's own
+  EXPECT_FALSE(is_survivable_error(kError | 0x11));               // uncontainable
+  EXPECT_FALSE(is_survivable_error(kError | 0x11 | 1ULL << 10));  // unrecoverable
+  EXPECT_TRUE(is_survivable_error(kError | 0x11 | 2ULL << 10));   // restartable
+  EXPECT_TRUE(is_survivable_error(kError | 0x11 | 3ULL << 10));   // recoverable
+  EXPECT_TRUE(is_survivable_error(kError | 0x11 | 6ULL << 10));   // corrected
+}
+
 struct Case {
   std::uint32_t instruction;
   bool load;

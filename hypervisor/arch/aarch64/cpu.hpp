@@ -40,6 +40,10 @@ struct Cpu {
   // is idle. `vcpu` is what it has taken over, for this CPU alone.
   Handover<Vcpu> owner;
   Vcpu* vcpu = nullptr;
+  // Of SErrors that the hypervisor's own accesses cause (own_error.hpp); this CPU's alone.
+  bool awaits_error = false;
+  std::uint64_t errors = 0;
+  std::uint64_t error_syndrome = 0;
   std::atomic<bool> online{false};
   std::atomic<bool> start_requested{false};  // its vCPU shall run (PSCI CPU_ON, start of a domain)
   CpuStart start{};

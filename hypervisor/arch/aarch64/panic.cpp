@@ -8,6 +8,7 @@
 #include "hypervisor/arch/aarch64/context.hpp"
 #include "hypervisor/arch/aarch64/cpu.hpp"
 #include "hypervisor/arch/aarch64/gic_cpu.hpp"
+#include "hypervisor/arch/aarch64/own_error.hpp"
 #include "hypervisor/machine.hpp"
 
 extern "C" const char _image_start[];
@@ -148,7 +149,9 @@ bool forgive_device_abort(GuestFrame& frame) {
 
 extern "C" void handle_own_exception(std::uint64_t kind, GuestFrame* frame) {
   constexpr std::uint64_t kSynchronousSpEl2 = 4;
+  constexpr std::uint64_t kErrorSpEl2 = 7;
   if (kind == kSynchronousSpEl2 && forgive_device_abort(*frame)) return;
+  if (kind == kErrorSpEl2 && this_cpu() != nullptr && is_awaited_error()) return;
   take_over();
   Text<200> text;
   text.text("exception ")

@@ -6,6 +6,7 @@
 #include "core/vm/psci.hpp"
 #include "hypervisor/arch/aarch64/context.hpp"
 #include "hypervisor/arch/aarch64/id_registers.hpp"
+#include "hypervisor/arch/aarch64/own_error.hpp"
 #include "hypervisor/arch/aarch64/panic.hpp"
 #include "hypervisor/arch/aarch64/trap.hpp"
 #include "hypervisor/arch/aarch64/world.hpp"
@@ -71,6 +72,9 @@ void handle_data_abort(Vcpu& vcpu, GuestFrame& frame, std::uint64_t esr) {
     frame.write(access->reg, extend(*access, on_the_bus(frame, *access, *value)));
   }
   vcpu.exits.add(reason);
+  if (reason == vm::Exit::kConfigSpace || reason == vm::Exit::kBar) {
+    settle_errors(vcpu.partition->name());
+  }
   skip_instruction(frame, esr);
 }
 
@@ -225,7 +229,9 @@ void take_interrupt(Machine& machine, Cpu& cpu, std::uint32_t intid) {
   }
   if (intid == kStopSgi) stop_this_cpu();
   if (vcpu != nullptr) vcpu->exits.add(vm::Exit::kBoardInterrupt);
+  const bool somebody_elses = error_is_pending();
   machine.board_interrupt(cpu, intid);
+  if (!somebody_elses) settle_errors("the board");
 }
 
 // A burst is taken in one trap; a storm gives the guest its turn in between (it is on its own CPU
@@ -250,6 +256,7 @@ extern "C" void handle_guest_irq() {
   deliver_and_check(vcpu);
   if (vcpu.partition->domain().has_work()) [[unlikely]] {
     vcpu.partition->domain().do_work();
+    settle_errors(vcpu.partition->name());
     before_return(vcpu);
   }
 }
