@@ -66,8 +66,7 @@ exception_vectors:
 
   .balign 128                          // lower EL IRQ: the hot path, all of it in this slot
 guest_irq:
-  sub   sp, sp, #FRAME_SIZE
-  stp   x0, x1, [sp, #0]
+  stp   x0, x1, [sp, #-FRAME_SIZE]!
   stp   x2, x3, [sp, #16]
   stp   x4, x5, [sp, #32]
   stp   x6, x7, [sp, #48]
@@ -80,7 +79,6 @@ guest_irq:
   save_return_state
   bl    handle_guest_irq
   load_return_state
-  ldp   x0, x1, [sp, #0]
   ldp   x2, x3, [sp, #16]
   ldp   x4, x5, [sp, #32]
   ldp   x6, x7, [sp, #48]
@@ -90,7 +88,7 @@ guest_irq:
   ldp   x14, x15, [sp, #112]
   ldp   x16, x17, [sp, #128]
   ldp   x18, x30, [sp, #144]
-  add   sp, sp, #FRAME_SIZE
+  ldp   x0, x1, [sp], #FRAME_SIZE
   return_from_exception
 
   slot  guest_fiq
@@ -164,8 +162,7 @@ guest_irq:
 
   .text
   .macro save_all
-  sub   sp, sp, #FRAME_SIZE
-  stp   x0, x1, [sp, #0]
+  stp   x0, x1, [sp, #-FRAME_SIZE]!
   stp   x2, x3, [sp, #16]
   stp   x4, x5, [sp, #32]
   stp   x6, x7, [sp, #48]
@@ -206,8 +203,7 @@ restore_and_return:
   ldp   x26, x27, [sp, #208]
   ldp   x28, x29, [sp, #224]
   ldr   x30, [sp, #240]
-  ldp   x0, x1, [sp, #0]
-  add   sp, sp, #FRAME_SIZE
+  ldp   x0, x1, [sp], #FRAME_SIZE
   return_from_exception
 
 guest_irq_aarch32:
