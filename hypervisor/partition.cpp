@@ -1,5 +1,6 @@
 #include "hypervisor/partition.hpp"
 
+#include "core/base/worth_a_line.hpp"
 #include "core/vm/psci.hpp"
 #include "hypervisor/arch/aarch64/own_error.hpp"
 #include "hypervisor/arch/aarch64/traps.hpp"
@@ -138,6 +139,16 @@ void Partition::request_stop(Stop stop, std::string_view why) {
     machine_->console.line(stop == Stop::kCrash ? port::Severity::kError : port::Severity::kInfo,
                            line.view());
   kick_all();
+}
+
+void Partition::tell_of_abort(const Vcpu& vcpu, std::string_view why, std::uint64_t at,
+                              std::uint64_t pc) {
+  const std::uint64_t count = aborts_.fetch_add(1, std::memory_order_relaxed) + 1;
+  if (!worth_a_line(count)) return;
+  Text<200> line;
+  line.text(name()).text(": ").text(why).ch(' ').hex(at).text(": an abort, at pc ").hex(pc);
+  line.text(" on vcpu ").dec(vcpu.index.value()).text(", ").dec(count).text(" by now");
+  machine_->console.line(port::Severity::kWarning, line.view());
 }
 
 Status Partition::load() {

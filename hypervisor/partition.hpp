@@ -70,6 +70,9 @@ class Partition final : public port::VcpuKick {
   /// parks at its next check(). Repeated requests while one is under way are ignored.
   void request_stop(Stop stop, std::string_view why);
 
+  /// One of its CPUs takes an abort, for a reason that is logged now and then. Any of its CPUs.
+  void tell_of_abort(const Vcpu& vcpu, std::string_view why, std::uint64_t at, std::uint64_t pc);
+
   /// Idle loop of one of the domain's CPUs: does what is asked of it; does not return when it
   /// enters the guest.
   void poll_idle(Vcpu& vcpu);
@@ -132,7 +135,8 @@ class Partition final : public port::VcpuKick {
   unsigned restarts_ = 0;
   // Of the domain, not of one of its lives (H58): 16 restarts at once, and one more every 2 s.
   Allowance restart_allowance_{16, 2'000'000'000};
-  std::uint64_t restart_at_ = 0;  // on the board's clock; kLoading waits for it
+  std::uint64_t restart_at_ = 0;          // on the board's clock; kLoading waits for it
+  std::atomic<std::uint64_t> aborts_{0};  // over all its lives: a restart brings no new lines
 };
 
 }  // namespace penstock

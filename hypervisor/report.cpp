@@ -167,7 +167,7 @@ void Machine::report_domain(Partition& partition, std::string_view state) {
   head.text("{\"name\":\"").text(partition.name()).text("\",\"state\":\"").text(state);
   head.text("\",\"restarts\":").dec(partition.restarts()).text("}");
   console.event("domain", head.view());
-  Text<480> exits;
+  Text<640> exits;
   exits.text("{\"domain\":\"").text(partition.name()).ch('"');
   for (std::size_t reason = 0; reason < vm::kExitNames.size(); ++reason) {
     exits.text(",\"").text(vm::kExitNames[reason]).text("\":").dec(partition.exits_of(reason));

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "core/base/ids.hpp"
+#include "core/vm/abort_loop.hpp"
 #include "core/vm/exits.hpp"
 #include "hypervisor/arch/aarch64/cpu.hpp"
 #include "hypervisor/arch/aarch64/gic_cpu.hpp"
@@ -26,6 +27,7 @@ struct Vcpu {
   std::uint64_t context = 0;         // x0 at entry
   arch::HwListRegisters list_registers;
   vm::ExitCounts exits;
+  vm::AbortLoop aborts;
 
   /// Virtual MPIDR affinity: Aff0 is the index within the domain.
   [[nodiscard]] std::uint64_t affinity() const { return index.value(); }

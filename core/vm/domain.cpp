@@ -204,6 +204,12 @@ bool Domain::write(VcpuIndex from, Gpa at, unsigned size, std::uint64_t value,
   return false;
 }
 
+std::optional<std::uint32_t> Domain::instruction_at(Gpa at) {
+  std::array<std::uint8_t, 4> bytes{};
+  if (!ram_.read(at, bytes)) return std::nullopt;
+  return static_cast<std::uint32_t>(load_le(bytes, 0, 4));  // whatever the guest's data are
+}
+
 void Domain::type(char c) {
   const LockGuard guard(uart_lock_);
   typed_.put(c);

@@ -92,6 +92,9 @@ class Domain {
              Exit& reason);
   /// True when the CPU table maps the address by now: the access met a change and is made again.
   [[nodiscard]] bool retry(Gpa at) const { return cpu_table_.translate(at).has_value(); }
+  /// The word at an address in RAM, read once: an instruction that the guest can change at any
+  /// time. Nothing where no RAM is.
+  std::optional<std::uint32_t> instruction_at(Gpa at);
   [[nodiscard]] bool is_ram(Gpa at, std::uint64_t size) const {
     return at >= kGuestRam && fits(at - kGuestRam, size, ram_bytes_);
   }

@@ -26,6 +26,7 @@ enum class Exit : std::uint8_t {
   kKick,
   kMaintenance,
   kBoardInterrupt,
+  kAbort,
   kImpossible,
   kCount,
 };
@@ -36,7 +37,8 @@ inline constexpr std::array<std::string_view, static_cast<std::size_t>(Exit::kCo
     "its",         "iommu",           "uart",
     "gpio",        "config_space",    "bar",
     "msi",         "timer",           "kick",
-    "maintenance", "board_interrupt", "impossible"};
+    "maintenance", "board_interrupt", "abort",
+    "impossible"};
 
 /// Written by the vCPU's own CPU only; others may read a slightly old number.
 class ExitCounts {

@@ -6,8 +6,10 @@ from pathlib import Path
 import paths
 
 SOURCES = paths.GUEST_SOURCES / "hostile"
-PROGRAMS = ("architecture", "calls", "config", "control", "emulation", "interrupts", "its", "mmio",
-            "nowhere", "odd", "plug", "smmu")
+# Programs that do something about every exception, and those that cannot.
+PROGRAMS = ("architecture", "calls", "config", "control", "emulation", "instructions",
+            "interrupts", "its", "mmio", "nowhere", "odd", "plug", "smmu")
+LOST = ("novectors", "nostack")
 
 
 def build(name: str, folder: Path = SOURCES) -> Path:

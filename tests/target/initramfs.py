@@ -44,7 +44,7 @@ WITHOUT = {"newest": {"crc32c_generic", "gpio_keys"}}
 
 ROLES = {
     "shell": Role(modules=BUTTON),
-    "driver": Role(modules=("nvme", *EXT4, *BUTTON), script="shell"),
+    "driver": Role(modules=("nvme", *EXT4, *BUTTON), programs=("poke",), script="shell"),
     "store": Role(modules=("nvme", *EXT4), programs=("canary",),
                   libraries=("drive",)),
     "net": Role(modules=("igb", "af_packet"), programs=("edu_traitor",), libraries=("card",)),

@@ -27,6 +27,10 @@ static_assert(sizeof(GuestFrame) == 272 && offsetof(GuestFrame, elr) == 248);
 extern "C" {
 [[noreturn]] void enter_guest(const GuestFrame* registers, void* stack_top);
 [[noreturn]] void restart_on_stack(void* stack_top, void (*function)(void*), void* argument);
+std::uint64_t read_translation_of_el1(std::uint64_t va);
+std::uint64_t read_translation_of_el0(std::uint64_t va);
+extern const char walk_of_el1[];
+extern const char walk_of_el0[];
 void reset_scalable_vectors();
 void secondary_cpu_entry();
 extern const char exception_vectors[];

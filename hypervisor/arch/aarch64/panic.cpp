@@ -147,10 +147,26 @@ bool forgive_device_abort(GuestFrame& frame) {
   return true;
 }
 
+/// A device, or nobody, aborted the walk of a guest's own tables, which the guest may put anywhere
+/// (vectors.S). PAR_EL1 says what it would of any walk that fails.
+bool forgive_walk_abort(GuestFrame& frame) {
+  constexpr std::uint64_t kDataAbortSameEl = 0x25;
+  const auto is_at = [&frame](const char* place) {
+    return frame.elr == reinterpret_cast<std::uintptr_t>(place);
+  };
+  if (PENSTOCK_READ_SYSREG(esr_el2) >> 26 != kDataAbortSameEl) return false;
+  if (!is_at(walk_of_el1) && !is_at(walk_of_el0)) return false;
+  PENSTOCK_WRITE_SYSREG(par_el1, 1);  // F
+  frame.elr += 4;
+  return true;
+}
+
 extern "C" void handle_own_exception(std::uint64_t kind, GuestFrame* frame) {
   constexpr std::uint64_t kSynchronousSpEl2 = 4;
   constexpr std::uint64_t kErrorSpEl2 = 7;
-  if (kind == kSynchronousSpEl2 && forgive_device_abort(*frame)) return;
+  if (kind == kSynchronousSpEl2 && (forgive_device_abort(*frame) || forgive_walk_abort(*frame))) {
+    return;
+  }
   if (kind == kErrorSpEl2 && this_cpu() != nullptr && is_awaited_error()) return;
   take_over();
   Text<200> text;

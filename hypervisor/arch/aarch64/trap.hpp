@@ -65,6 +65,16 @@ struct Access {
   return kind == 0x04 || kind == 0x08;
 }
 
+/// The access was the guest's page-table walk: no instruction's, and not at its address.
+[[nodiscard]] constexpr bool is_table_walk(std::uint64_t esr) {
+  return (esr >> 7 & 1) != 0;  // S1PTW
+}
+
+/// The access was a cache maintenance by address.
+[[nodiscard]] constexpr bool is_cache_maintenance(std::uint64_t esr) {
+  return (esr >> 8 & 1) != 0;  // CM
+}
+
 struct SystemRegisterAccess {
   unsigned op0, op1, crn, crm, op2, reg;
   bool read;

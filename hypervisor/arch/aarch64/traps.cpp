@@ -5,6 +5,7 @@
 #include "core/vm/emulated_instruction.hpp"
 #include "core/vm/psci.hpp"
 #include "hypervisor/arch/aarch64/context.hpp"
+#include "hypervisor/arch/aarch64/guest_access.hpp"
 #include "hypervisor/arch/aarch64/id_registers.hpp"
 #include "hypervisor/arch/aarch64/own_error.hpp"
 #include "hypervisor/arch/aarch64/panic.hpp"
@@ -23,16 +24,7 @@ void skip_instruction(GuestFrame& frame, std::uint64_t esr) {
   frame.spsr = next.pstate;
 }
 
-/// What an access of a big-endian guest moves, between its register and a device, which is
-/// little-endian.
-std::uint64_t on_the_bus(const GuestFrame& frame, const Access& access, std::uint64_t value) {
-  if (!vm::is_big_endian(frame.spsr, PENSTOCK_READ_SYSREG(sctlr_el1))) [[likely]]
-    return value;
-  return vm::swap_bytes(value, access.size);
-}
-
-/// The domain did something that no machine of its kind can answer: it is stopped, with the place
-/// and the reason.
+/// Nothing that the domain could be answered with: it is stopped, with the place and the reason.
 void impossible(Vcpu& vcpu, const GuestFrame& frame, std::string_view what, std::uint64_t value) {
   vcpu.exits.add(vm::Exit::kImpossible);
   Text<160> why;
@@ -41,48 +33,74 @@ void impossible(Vcpu& vcpu, const GuestFrame& frame, std::string_view what, std:
   vcpu.partition->request_stop(Partition::Stop::kCrash, why.view());
 }
 
-// Syndrome and fault address are read once, before anything else is done: an access that a device
-// aborts overwrites them.
-void handle_data_abort(Vcpu& vcpu, GuestFrame& frame, std::uint64_t esr) {
+/// The access ends as on a bus where nothing answers: the guest takes an abort, its process a
+/// signal (H64). The domain is stopped only when it has no handler that could take it.
+void give_abort(Vcpu& vcpu, GuestFrame& frame, const TrappedAccess& access, std::string_view what,
+                std::uint64_t where) {
+  const std::uint64_t vectors = PENSTOCK_READ_SYSREG(vbar_el1);
+  if (vcpu.aborts.is_endless(frame.spsr, frame.elr, vectors)) {
+    return impossible(vcpu, frame, "its exception vectors take no abort:", vectors);
+  }
+  vcpu.exits.add(vm::Exit::kAbort);
+  vcpu.partition->tell_of_abort(vcpu, what, where, frame.elr);
+  inject_abort(frame, access.syndrome, access.address);
+}
+
+/// Syndrome and addresses are read once, before anything else is done: an access that a device
+/// aborts overwrites them. `at` has a meaning only where a translation is missing.
+TrappedAccess trapped_access(std::uint64_t esr) {
   const std::uint64_t far = PENSTOCK_READ_SYSREG(far_el2);
-  if (!is_missing_translation(esr)) {
-    return impossible(vcpu, frame, "an access that is not allowed, virtual address", far);
-  }
-  const Gpa at = fault_address(PENSTOCK_READ_SYSREG(hpfar_el2), far);
-  const auto access = decode_access(esr);
-  if (!access) {
-    if (vcpu.partition->domain().retry(at)) return;
-    return impossible(vcpu, frame, "an access that cannot be emulated to address", at.value());
-  }
-  vm::Domain& domain = vcpu.partition->domain();
-  vm::Exit reason = vm::Exit::kImpossible;
-  if (access->write) {
-    const std::uint64_t value =
-        on_the_bus(frame, *access, frame.read(access->reg)) & all_ones(access->size);
-    if (!domain.write(vcpu.index, at, access->size, value, vcpu.list_registers, reason)) {
-      if (domain.retry(at)) return;
-      return impossible(vcpu, frame, "a write to an address where nothing is:", at.value());
-    }
-  } else {
-    const auto value = domain.read(vcpu.index, at, access->size, vcpu.list_registers, reason);
-    if (!value) {
-      if (domain.retry(at)) return;
-      return impossible(vcpu, frame, "a read from an address where nothing is:", at.value());
-    }
-    frame.write(access->reg, extend(*access, on_the_bus(frame, *access, *value)));
-  }
+  return {esr, far, fault_address(PENSTOCK_READ_SYSREG(hpfar_el2), far)};
+}
+
+/// An access was carried out, and an error that a device made of it is taken before anything else.
+[[gnu::always_inline]] inline void account_for(Vcpu& vcpu, vm::Exit reason) {
   vcpu.exits.add(reason);
   if (reason == vm::Exit::kConfigSpace || reason == vm::Exit::kBar) {
     settle_errors(vcpu.partition->name());
   }
-  skip_instruction(frame, esr);
 }
 
-void handle_instruction_abort(Vcpu& vcpu, const GuestFrame& frame, std::uint64_t esr) {
-  const std::uint64_t far = PENSTOCK_READ_SYSREG(far_el2);
-  const Gpa at = fault_address(PENSTOCK_READ_SYSREG(hpfar_el2), far);
-  if (is_missing_translation(esr) && vcpu.partition->domain().retry(at)) return;
-  impossible(vcpu, frame, "an instruction fetched from outside RAM, virtual address", far);
+/// A stage-2 translation was missing, and no syndrome describes the access.
+void handle_other_access(Vcpu& vcpu, GuestFrame& frame, const TrappedAccess& trapped) {
+  if (vcpu.partition->domain().retry(trapped.at)) return;
+  if (is_table_walk(trapped.syndrome)) {
+    return give_abort(vcpu, frame, trapped, "tables where no memory is,", trapped.at.value());
+  }
+  // Of what is not memory nothing is cached.
+  if (is_cache_maintenance(trapped.syndrome)) return skip_instruction(frame, trapped.syndrome);
+  vm::Exit reason = vm::Exit::kAbort;
+  if (carry_out_instruction(vcpu, frame, trapped, reason)) {
+    account_for(vcpu, reason);
+    return skip_instruction(frame, trapped.syndrome);
+  }
+  give_abort(vcpu, frame, trapped, "an access that cannot be emulated, address",
+             trapped.at.value());
+}
+
+void handle_data_abort(Vcpu& vcpu, GuestFrame& frame, std::uint64_t esr) {
+  const TrappedAccess trapped = trapped_access(esr);
+  if (!is_missing_translation(esr)) [[unlikely]] {
+    return give_abort(vcpu, frame, trapped, "an access that is not allowed, virtual address",
+                      trapped.address);
+  }
+  const auto access = decode_access(esr);
+  if (!access) [[unlikely]]
+    return handle_other_access(vcpu, frame, trapped);
+  vm::Exit reason = vm::Exit::kAbort;
+  if (carry_out(vcpu, frame, trapped.at, *access, reason)) [[likely]] {
+    account_for(vcpu, reason);
+    return skip_instruction(frame, esr);
+  }
+  if (vcpu.partition->domain().retry(trapped.at)) return;
+  give_abort(vcpu, frame, trapped, "an access where nothing is, address", trapped.at.value());
+}
+
+void handle_instruction_abort(Vcpu& vcpu, GuestFrame& frame, std::uint64_t esr) {
+  const TrappedAccess access = trapped_access(esr);
+  if (is_missing_translation(esr) && vcpu.partition->domain().retry(access.at)) return;
+  give_abort(vcpu, frame, access, "an instruction fetched from outside RAM, virtual address",
+             access.address);
 }
 
 bool has_pending_interrupt(const port::ListRegisters& registers) {

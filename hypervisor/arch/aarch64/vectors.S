@@ -274,6 +274,24 @@ own_exception_common:
   bl    handle_own_exception           // panic.cpp; returns only when a device refused an access of ours
   b     restore_and_return
 
+// std::uint64_t read_translation_of_el1(std::uint64_t va), read_translation_of_el0(std::uint64_t va)
+// PAR_EL1 of a read by the guest at that level through its own stage 1; the guest's PAR_EL1 is kept. The walk reads where
+// the guest's tables are; where a device aborts it, panic.cpp makes that a failed translation.
+  .macro read_translation operation, level
+  .global read_translation_of_\level
+read_translation_of_\level:
+  mrs   x1, par_el1
+  .global walk_of_\level
+walk_of_\level:
+  at    \operation, x0
+  isb
+  mrs   x0, par_el1
+  msr   par_el1, x1
+  ret
+  .endm
+  read_translation s1e1r, el1
+  read_translation s1e0r, el0
+
 // [[noreturn]] void enter_guest(const GuestFrame* registers, void* stack_top)
 // The stack starts afresh so that the frames of a start do not pile up.
   .global enter_guest

@@ -178,6 +178,11 @@ void inject_undefined(GuestFrame& frame) {
   take_exception(frame, kUnknownReason32Bit);
 }
 
+void inject_abort(GuestFrame& frame, std::uint64_t syndrome, std::uint64_t address) {
+  PENSTOCK_WRITE_SYSREG(far_el1, address);
+  take_exception(frame, vm::abort_syndrome(syndrome, frame.spsr));
+}
+
 void invalidate_stage2(Hpa root, Vmid vmid, Gpa start, std::uint64_t size) {
   const std::uint64_t before = PENSTOCK_READ_SYSREG(vttbr_el2);
   const std::uint64_t wanted = vttbr(root, vmid);

@@ -33,6 +33,10 @@ void quiet_timers();
 /// would; `syndrome`: its ESR_EL1.
 void take_exception(GuestFrame& frame, std::uint64_t syndrome);
 
+/// Makes the guest take an abort at the instruction that trapped; `syndrome`, `address`: ESR_EL2
+/// and FAR_EL2 of the data or instruction abort.
+void inject_abort(GuestFrame& frame, std::uint64_t syndrome, std::uint64_t address);
+
 /// Makes the guest take an Undefined Instruction exception at the instruction that trapped (DDI
 /// 0487 D1.3.5).
 void inject_undefined(GuestFrame& frame);

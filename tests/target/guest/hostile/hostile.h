@@ -10,12 +10,16 @@
 // not through a table of addresses.
 #define HIDDEN __attribute__((visibility("hidden")))
 
-// Counted by the vectors; the order is known to start.S.
+// Counted by the vectors, with what the last one said; the order is known to start.S.
 struct Exceptions {
   uint64_t synchronous;
   uint64_t interrupts;
   uint64_t errors;
   uint64_t last_syndrome;
+  uint64_t last_address;  // FAR_EL1
+  uint64_t last_return;   // ELR_EL1
+  uint64_t last_state;    // SPSR_EL1
+  uint64_t last_vector;   // 0..15, in the order of the table
 };
 extern struct Exceptions exceptions HIDDEN;
 
@@ -53,8 +57,18 @@ void store(uint64_t address, unsigned bytes, uint64_t value);
 // mapping does not: unaligned and multi-register accesses, exclusives, cache operations.
 void map_everything_as_memory(void);
 
+// Afterwards: 1 GiB each of RAM and of devices, for EL0, within its 32 bits.
+static const uint64_t kUserRam = 0x80000000;
+static const uint64_t kUserDevices = 0xc0000000;
+void map_for_user(void);
+
+// Runs code at EL0 with PSTATE `state` and x0 = `argument` until it makes a supervisor call, whose
+// x0 is the result. x30 is the address of such a call.
+uint64_t run_at_el0(uint64_t code, uint64_t state, uint64_t argument);
+
 // Accesses whose syndrome does not say what they were: pairs, vectors, write-back, exclusives,
 // atomics, cache zeroing. `which` is taken modulo the number of them.
+enum { kOddAccesses = 12 };
 void odd_access(uint64_t address, unsigned which);
 
 long smccc_hvc(const uint64_t arguments[8]);

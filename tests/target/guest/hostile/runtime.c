@@ -95,7 +95,7 @@ void odd_access(uint64_t address, unsigned which) {
   const uint64_t x = address;
   uint64_t a = 0;
   uint64_t b = 0;
-  switch (which % 12) {
+  switch (which % kOddAccesses) {
     case 0: __asm__ volatile("ldp %0, %1, [%2]" : "=&r"(a), "=&r"(b) : "r"(x) : "memory"); break;
     case 1: __asm__ volatile("stp xzr, xzr, [%0]" ::"r"(x) : "memory"); break;
     case 2: __asm__ volatile("ldr q0, [%0]" ::"r"(x) : "memory", "v0"); break;
@@ -138,6 +138,16 @@ void map_everything_as_memory(void) {
       "msr sctlr_el1, x9\n isb\n" ::"r"(attributes),
       "r"(control), "r"((uint64_t)(uintptr_t)level0)
       : "x9", "memory");
+}
+
+void map_for_user(void) {
+  const uint64_t user = 1 | (1U << 10) | (1U << 6);  // block, access flag, EL0 may
+  level1[0][kUserRam >> 30] = 0;
+  level1[0][kUserDevices >> 30] = 0;
+  __asm__ volatile("dsb sy\n tlbi vmalle1\n dsb sy\n isb" ::: "memory");
+  level1[0][kUserRam >> 30] = kRam | user | (3U << 8);
+  level1[0][kUserDevices >> 30] = user | (1U << 2);
+  __asm__ volatile("dsb sy\n isb" ::: "memory");
 }
 
 // PSCI SYSTEM_OFF, by whichever conduit answers.
