@@ -1,5 +1,7 @@
 """The control domain: domains and devices come and go while the board runs."""
 
+import time
+
 import pytest
 
 import control_lab
@@ -44,6 +46,7 @@ def test_domain_is_created_paused_and_destroyed_beside_a_working_neighbour(start
     lab.ctl("pause child")
     assert lab.domains()["child"]["state"] == "paused"
     board.type("ping while-paused\n", domain=CHILD)
+    time.sleep(5)  # of which it would need a moment
     assert not board.all("child", "pong")
     lab.ctl("unpause child")
     board.wait_for("child", r"pong while-paused", 60, "the guest to go on")

@@ -5,10 +5,13 @@ and once beside the flood. What is compared are counts of what happened, not tim
 work takes says how busy the workstation is.
 """
 
+import time
+
 import control_lab
 import disk
 import scenario
 from console import fields
+from model_trace import FaultTrace
 from scenario import EDU, IGB, NVME, Device
 from sriov_lab import order
 
@@ -22,20 +25,23 @@ SAME_FACTOR, ALL_FACTOR = 1.5, 3
 # What must have come from the flooder while the neighbour lived, or it was none.
 FLOOD = {"bar": 100_000, "msi": 10_000, "board_interrupt": 100}
 FAULTS = 5_000
+EDU_STREAM = 3 << 3  # of 0000:00:03.0
+STILL = 10  # seconds in which a device that was cut off has no fault
 LINES = 150  # of the hypervisor's, in the whole run
 
 
 def board_with(start, folder, image):
     """The control domain, and in it the files of the two others."""
+    trace = FaultTrace(folder / "smmu.trace")
     flooder = scenario.hostile_guest("flood", [1], "flooder")
     flooder.devices = [Device(IGB, guest="00:01.0"), Device(EDU, ("no-reset",), guest="00:02.0")]
     neighbour = scenario.guest("neighbour", "visitor", "6.12", [2, 3], devices=[Device(NVME)],
                                memory=384 * scenario.MIB)
     board = start([control_lab.control_domain(folder, [flooder, neighbour])],
-                  scenario.qemu_devices(nvme=image, igb=True, edu=True))
+                  [*scenario.qemu_devices(nvme=image, igb=True, edu=True), *trace.words])
     lab = control_lab.Control(board)
     lab.wait_until_up()
-    return board, lab
+    return board, lab, trace
 
 
 def number_of(lab, name):
@@ -87,7 +93,7 @@ def judge_rates(rates):
 def test_flood_of_traps_interrupts_and_faults_beside_a_working_neighbour(start, folder):
     image = folder / "store.img"
     digest = disk.make(image, seed=61)
-    board, lab = board_with(start, folder, image)
+    board, lab, trace = board_with(start, folder, image)
     alone, _ = life(board, lab, digest)
     lab.create("flooder")
     board.wait_for("flooder", r"RESULT hostile flood begins", 60, "the flood to begin")
@@ -103,6 +109,17 @@ def test_flood_of_traps_interrupts_and_faults_beside_a_working_neighbour(start, 
     # More than the SMMU can tell of: the device is cut off, and that costs a few lines, too.
     board.type("b", domain=number_of(lab, "flooder"))
     board.wait_for("penstock", rf"{EDU} of flooder is cut off", 120, "edu to be cut off")
+    # The flood goes on meanwhile: nothing more comes of it, once the event queue has been read.
+    time.sleep(2)
+    cut_off, seen = lab.json("info flooder"), trace.faults()
+    time.sleep(STILL)
+    later = lab.json("info flooder")
+    assert later["faults"] == cut_off["faults"], (cut_off, later)
+    # The SMMU itself says so, too, and that nobody else had any; what it could not queue is not
+    # among those that the hypervisor knows.
+    assert trace.faults() == seen and set(seen) == {EDU_STREAM}
+    assert seen[EDU_STREAM] >= later["faults"] >= FAULTS
+    assert later["counters"]["bar"] > cut_off["counters"]["bar"]
     board.type("s", domain=number_of(lab, "flooder"))
     board.wait_for("flooder", r"RESULT hostile flood table=\d+", 60, "the flood to stop")
     board.wait_for("penstock", rf'@ device .*"domain":"flooder","bdf":"{EDU}"', 60,

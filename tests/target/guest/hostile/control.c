@@ -50,7 +50,7 @@ static const uint64_t kWindow = 0x8000000000;
 static struct Player first = {kSeed, 0};
 static struct Player second = {kSeed + 1, 0};
 
-static uint64_t answers[kResults];
+static uint64_t answered[kResults];
 static uint64_t unanswered;
 static uint64_t wrong;
 static uint32_t self;
@@ -107,7 +107,7 @@ static unsigned ring(uint32_t sequence) {
     ++wrong;
     return kResults;
   }
-  ++answers[result];
+  ++answered[result];
   return (unsigned)result;
 }
 
@@ -445,7 +445,7 @@ static void say_done(void) {
   say_number(" second=", second.attempts);
   for (unsigned i = 0; i < kResults; ++i) {
     say_number(" r", i);
-    say_number("=", answers[i]);
+    say_number("=", answered[i]);
   }
   say("\n");
 }
