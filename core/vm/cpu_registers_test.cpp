@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -175,22 +176,16 @@ CpuIdentity armv8_0() {
 }
 
 TEST(CpuRegisters, OfAnArmv80CpuNoneOfALaterExtensionIsWritten) {
-  unsigned counts[4] = {};
+  std::map<CpuFeature, unsigned> counts;
   for (const RegisterReset& each : table()) {
-    if (!has(armv8_0(), each.feature, each.n)) continue;
-    switch (each.feature) {
-      case CpuFeature::kAlways: break;
-      case CpuFeature::kBreakpoint: ++counts[0]; break;
-      case CpuFeature::kWatchpoint: ++counts[1]; break;
-      case CpuFeature::kCounters: ++counts[2]; break;
-      case CpuFeature::kCounter: ++counts[3]; break;
-      default: ADD_FAILURE() << static_cast<int>(each.feature);
-    }
+    const bool written = has(armv8_0(), each.feature, each.n);
+    if (written && each.feature != CpuFeature::kAlways) ++counts[each.feature];
   }
-  EXPECT_EQ(counts[0], 2U * 6);
-  EXPECT_EQ(counts[1], 2U * 4);
-  EXPECT_EQ(counts[2], 8U);
-  EXPECT_EQ(counts[3], 2U * 6);
+  const std::map<CpuFeature, unsigned> expected = {{CpuFeature::kBreakpoint, 2U * 6},
+                                                   {CpuFeature::kWatchpoint, 2U * 4},
+                                                   {CpuFeature::kCounters, 8U},
+                                                   {CpuFeature::kCounter, 2U * 6}};
+  EXPECT_EQ(counts, expected);
 }
 
 TEST(CpuRegisters, OfACpuWithoutCountersNoneOfTheirsIsWritten) {
