@@ -283,7 +283,7 @@ TEST_F(Messages, RoutesFollowTheGuestsDataNotTheVectorsNumber) {
 // Covers: S0.21 H4
 TEST_F(Messages, AForgedEventIsSeenAsTheSendersStray) {
   drive_all();
-  for (const std::uint32_t event : {64U, 65U, 127U}) {
+  for (const std::uint32_t event : {65U, 66U, 127U}) {
     send(0, event);
     const auto seen = board.take_interrupts();
     ASSERT_EQ(seen.size(), 1U) << event;
@@ -344,12 +344,12 @@ TEST(LargeTable, VectorsThatTheGuestCannotSee) {
   const Device& device = board.device_of(0, 1, {.guest = kFirst});
   TestDomain& red = *board.domains[0];
   ASSERT_TRUE(red.devices.assign_all());
-  EXPECT_EQ(device.vectors, 64U);
+  EXPECT_EQ(device.vectors, 128U);
   red.start_its();
   red.drive_nvme(kFirst, kBar, kVectors, kLpi);
-  red.write_entry(Gpa(kBar + 0x2000), 100, 0);
-  EXPECT_EQ(red.devices.bar_read(Gpa(kBar + 0x2000 + 100 * 16), 8), 0U);
-  EXPECT_FALSE(model.raise(100));  // masked
+  red.write_entry(Gpa(kBar + 0x2000), 140, 0);
+  EXPECT_EQ(red.devices.bar_read(Gpa(kBar + 0x2000 + 140 * 16), 8), 0U);
+  EXPECT_FALSE(model.raise(140));  // masked
   store_le(model.bar_memory(0), 0x2000 + 150 * 16 + 12, 4, 0);
   ASSERT_TRUE(model.raise(150));  // a device that does not care
   const auto seen = board.take_interrupts();

@@ -70,7 +70,8 @@ TEST(Risk, EveryRiskHasANameAMeaningAndAGuard) {
     EXPECT_TRUE(seen.insert(name_of(risk)).second);
     EXPECT_GT(meaning_of(risk).size(), 20U);
     EXPECT_GE(risk_table()[i].guard.size(), 7U);
-    EXPECT_EQ(needs_acceptance(risk), risk_table()[i].at_most == Support::kNotSupported);
+    // What has to be accepted is never supported; of the rest, what nobody can use is not either.
+    if (needs_acceptance(risk)) EXPECT_EQ(risk_table()[i].at_most, Support::kNotSupported);
   }
   EXPECT_TRUE(needs_acceptance(Risk::kNoReset));
   EXPECT_FALSE(needs_acceptance(Risk::kOptionRom));

@@ -43,7 +43,7 @@ TEST_F(Check, UnknownKeys) {
             "c.toml:8:1: error: unknown key \"zzz\" in [domain]\n"
             "    known here: name, cpus, memory, memory_base, kernel, kernel_offset, initrd, "
             "cmdline, autostart, "
-            "on_reboot, on_crash, iommu, control, hardware, slots, device\n");
+            "on_reboot, on_crash, iommu, control, hardware, slots, interrupts, device\n");
 }
 
 TEST_F(Check, MissingKeysAndWrongTypes) {

@@ -26,7 +26,7 @@ constexpr std::array kConfigKeys = std::to_array<Key>({
   {"domain", "initrd", Type::kText, false, "An initial RAM disk for the kernel"},
   {"domain", "cmdline", Type::kText, false, "The kernel's command line, up to 1024 printable ASCII characters"},
   {"domain", "autostart", Type::kFlag, false, "Start it at boot; `true` by default"},
-  {"domain", "on_reboot", Type::kText, false, "`restart` (default) or `stop`: what a reboot by the guest does"},
+  {"domain", "on_reboot", Type::kText, false, "`restart` (default) or `stop`: what a reboot by the guest does; after 16 restarts in short order each waits for 2 s"},
   {"domain", "on_crash", Type::kText, false, "`stop` (default) or `restart`: what the hypervisor does after it had to stop the domain"},
   {"domain", "iommu", Type::kText, false, "`none` (default) or `smmuv3`: the IOMMU that the guest sees, to isolate its own devices from each other with its stock driver"},
   {"domain", "control", Type::kFlag, false, "It gets the control interface, which `penstockctl` uses; one domain at most, `false` by default"},
