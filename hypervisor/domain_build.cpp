@@ -403,7 +403,7 @@ bool discard_domain(Machine& m, Partition& partition) {
 }
 
 void announce(Machine& m, Partition& partition) {
-  Text<200> text;
+  Text<600> text;  // of 32 devices
   text.text("domain ").text(partition.name()).text(": ").dec(partition.vcpu_count());
   text.text(" CPUs, ").dec(partition.domain().ram_bytes() / kMiB).text(" MiB, devices:");
   const auto devices = partition.domain().devices().members();

@@ -64,8 +64,12 @@ def board_interrupts(lab, name):
 def test_board_interrupts_leave_the_cpu_of_a_domain_that_is_created_and_return(start, folder):
     board, lab = board_with(start, folder, child_named("child"))
 
+    # Each line typed is an interrupt of the UART at least. What the control domain says itself brings
+    # a few of EL2's timer, which count as the board's, too.
+    lines = 24
+
     def type_much(what):
-        for turn in range(6):
+        for turn in range(lines):
             board.type(f"ping {what}{turn}\n", domain=NEIGHBOUR)
             board.wait_for("other", rf"pong {what}{turn}", 60, "the neighbour's answer")
 
@@ -77,7 +81,7 @@ def test_board_interrupts_leave_the_cpu_of_a_domain_that_is_created_and_return(s
         lab.ctl("destroy child")
         before = board_interrupts(lab, "control")
         type_much(f"after-{life}")
-        assert board_interrupts(lab, "control") == before
+        assert board_interrupts(lab, "control") - before < lines / 2
 
 
 # Covers: S3.19 H43 H44
