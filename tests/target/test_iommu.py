@@ -1,10 +1,12 @@
 """Guests with an SMMU of their own: the stock driver, verified I/O, devices kept apart by the
 guest's own stage 1 and kept in by ours, and lives that end and begin again."""
 
+import hashlib
 import json
 
 import pytest
 
+import control_lab
 import disk
 import initramfs
 import paths
@@ -215,3 +217,20 @@ def test_board_that_cannot_nest_refuses_it(folder):
         board.wait_for("plain", r"RESULT boot", BOOT_SECONDS, "the other domain to run")
         board.wait_end(120)
     assert not board.console.of("wants")
+
+
+# Covers: S2.20
+def test_control_domain_works_behind_an_smmu_of_its_own(start, folder):
+    image, _ = make_drive(folder, seed=39)
+    control = control_lab.control_domain(folder, [], iommu="smmuv3", devices=[Device(NVME)])
+    board = start([control], scenario.qemu_devices(nvme=image))
+    lab = control_lab.Control(board)
+    lab.wait_until_up()
+    slot = "/sys/bus/pci/devices/0000:00:01.0"
+    assert lab.shell(f"cat {slot}/vendor {slot}/iommu_group/type")[1] == ["0x1b36", "DMA"]
+    assert lab.shell("readlink /sys/class/iommu/smmu3.*")[0] == 0
+    size = 4 * scenario.MIB
+    read = lab.shell(f"head -c {size} /dev/nvme0n1 | sha256sum")[1][0].split()[0]
+    assert read == hashlib.sha256(image.read_bytes()[:size]).hexdigest()
+    assert lab.domains()["control"]["iommu"]
+    assert lab.json("audit")["ok"]
