@@ -12,6 +12,8 @@ constexpr std::uint32_t kEightBits = 3 << 5;
 }  // namespace
 
 void Pl011::start() {
+  registers_.write32(kImsc, 0);
+  if (kind_ == Kind::kSbsa) return;
   registers_.write32(kCr, 0);  // the line control register may only change while the UART is off
   registers_.write32(kLcrH, kEightBits | kLcrFifos);
   registers_.write32(kCr, kCrEnable | kCrTx | kCrRx);

@@ -1,6 +1,8 @@
 // The board's PL011 as the hypervisor drives it (DDI 0183 revision r1p5, chapter 3).
 #pragma once
 
+#include <cstdint>
+
 #include "core/port/mmio.hpp"
 #include "core/uart/uart.hpp"
 
@@ -9,7 +11,10 @@ namespace penstock::uart {
 class Pl011 final : public Uart {
  public:
   /// `registers`: the UART's register page, already mapped. Outlives this object.
-  explicit Pl011(port::Mmio& registers) : registers_(registers) {}
+  /// `kSbsa` has no line control and no enables (DEN 0029, generic UART): it is on.
+  enum class Kind : std::uint8_t { kFull, kSbsa };
+  explicit Pl011(port::Mmio& registers, Kind kind = Kind::kFull)
+      : registers_(registers), kind_(kind) {}
 
   void start() override;
   bool can_send() override;
@@ -19,6 +24,7 @@ class Pl011 final : public Uart {
 
  private:
   port::Mmio& registers_;
+  Kind kind_;
 };
 
 }  // namespace penstock::uart
