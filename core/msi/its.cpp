@@ -2,6 +2,7 @@
 
 #include "core/base/bits.hpp"
 #include "core/base/text.hpp"
+#include "core/hw/gic/gicv3_frames.hpp"
 #include "core/hw/gic/its_frame.hpp"
 #include "core/hw/gic/its_tables.hpp"
 
@@ -61,6 +62,12 @@ Status Its::rest(port::Mmio& gits, port::Clock& clock) {
     if (get<gits::Quiescent>(gits.read32(gits::kCtlr)) != 0) return {};
     if (late) return fail(Code::kTimeout, gits::kCtlr);
   }
+}
+
+Status Its::stop_idle(port::Mmio& gits, port::Clock& clock) {
+  const unsigned revision = (gits.read32(hw::gic::kPidr2) >> 4) & 0xf;
+  if (revision != 3 && revision != 4) return fail(Code::kNotFound);
+  return rest(gits, clock);
 }
 
 Status Its::map_collection(CpuIndex cpu, std::uint16_t processor_number, Hpa rd_base) {

@@ -92,6 +92,10 @@ class Its {
   Status init(port::Mmio& gits, Hpa base, port::PhysMem& memory, mem::PagePool& pool,
               port::Clock& clock, port::Log& log, LpiTables& lpis) EXCLUDES(lock_);
 
+  /// Switches off an ITS that nobody will drive, so that it uses no table that firmware left in
+  /// memory. kNotFound: nobody answers there; kTimeout (arg: GITS_CTLR's offset).
+  static Status stop_idle(port::Mmio& gits, port::Clock& clock);
+
   /// Makes `cpu` a target of events. `processor_number` from Gicv3::processor_number() and
   /// `rd_base`, the machine-physical address of its redistributor: which of them the ITS wants,
   /// GITS_TYPER.PTA tells. kOutOfRange (arg: cpu); kAlreadyExists (arg: cpu).
@@ -198,7 +202,7 @@ class Its {
   void release(unsigned slot) REQUIRES(lock_);
   void lose(unsigned slot) REQUIRES(lock_);
   [[nodiscard]] unsigned count(Device::State state) const REQUIRES(lock_);
-  Status rest(port::Mmio& gits, port::Clock& clock) REQUIRES(lock_);
+  static Status rest(port::Mmio& gits, port::Clock& clock);
 
   Hpa doorbell_;  // set once by init()
 

@@ -31,6 +31,18 @@ TEST(ItsStart, TakesOverAnItsThatFirmwareUsed) {
   EXPECT_TRUE(board.clean());
 }
 
+// Covers: H62 H68
+TEST(ItsStart, IdleItsThatFirmwareUsedIsSwitchedOff) {
+  TestBoard board;
+  board.model.set_enabled();
+  ASSERT_TRUE(Its::stop_idle(board.model, board.clock));
+  EXPECT_EQ(board.model.read32(0) & 1, 0U);
+  TestBoard restless({.never_rests = true});
+  EXPECT_EQ(Its::stop_idle(restless.model, restless.clock).error().code, Code::kTimeout);
+  sim::Distributor nobody({.revision = 0});
+  EXPECT_EQ(Its::stop_idle(nobody, board.clock).error().code, Code::kNotFound);
+}
+
 TEST(ItsStart, NothingWorksBeforeInitAndInitWorksOnce) {
   TestBoard board;
   EXPECT_EQ(board.its.map_collection(CpuIndex(0), 0, Hpa(0)).error().code, Code::kBadState);
