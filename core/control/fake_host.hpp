@@ -15,7 +15,10 @@ class FakeHost final : public Host {
   std::size_t text_bytes = 0;  // of the answer to kAudit
   unsigned slices = 0;         // to be done before the next request
 
-  bool ready() override { return slices == 0 || --slices == 0; }
+  bool ready() override {
+    if (slices != 0) --slices;
+    return slices == 0;
+  }
   void hello(Reply& reply) override { answer(reply, "hello", HelloResult{}); }
   void list_domains(Reply& reply) override { answer(reply, "domains", ListResult{}); }
   void list_devices(Reply& reply) override { answer(reply, "devices", ListResult{}); }
