@@ -203,7 +203,7 @@ struct Bench {
 };
 
 template <typename M, typename D, typename... More>
-Bench bench(const char* name, std::shared_ptr<M> model, More... more) {
+Bench bench(const char* name, const std::shared_ptr<M>& model, More... more) {
   return {name, model, std::make_shared<D>(*model, more...)};
 }
 
