@@ -64,8 +64,8 @@ def board_interrupts(lab, name):
 def test_board_interrupts_leave_the_cpu_of_a_domain_that_is_created_and_return(start, folder):
     board, lab = board_with(start, folder, child_named("child"))
 
-    # Each line typed is an interrupt of the UART at least. What the control domain says itself brings
-    # a few of EL2's timer, which count as the board's, too.
+    # Each line typed is an interrupt of the UART at least. What a domain says itself brings a few of
+    # EL2's timer on its own CPU, which count as the board's, too.
     lines = 24
 
     def type_much(what):
@@ -77,7 +77,7 @@ def test_board_interrupts_leave_the_cpu_of_a_domain_that_is_created_and_return(s
         lab.create("child")
         before = board_interrupts(lab, "child")
         type_much(f"with-{life}")
-        assert board_interrupts(lab, "child") == before
+        assert board_interrupts(lab, "child") - before < lines / 2
         lab.ctl("destroy child")
         before = board_interrupts(lab, "control")
         type_much(f"after-{life}")
