@@ -319,6 +319,17 @@ TEST_F(OwnStage1, TwoDevicesOfOneGuestAreApart) {
   EXPECT_EQ(drivers[1]->event_count(), 0u);
 }
 
+// Covers: S2.26 S2.7
+TEST_F(OwnStage1, FaultsInOnePage_AreOneEventForTheGuest) {
+  start_both();
+  for (unsigned i = 0; i < 50; ++i) EXPECT_FALSE(write(0, kIova + i));
+  EXPECT_EQ(board.smmu_model.events_merged(), 49u);
+  const auto seen = faults();
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_TRUE(tell_guest(driver().vsmmu, *devices[0], seen[0]));
+  EXPECT_EQ(driver().event_count(), 1u);
+}
+
 // Covers: S2.7
 TEST_F(OwnStage1, AnEntryThatIsNotValidIsTheGuestsToHearOf) {
   driver().start();

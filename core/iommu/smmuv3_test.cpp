@@ -267,6 +267,61 @@ TEST_F(Board, ADetachThatWasRefused_IsConfirmedByTheNextQuarantine) {
   for (const auto& command : hw.commands()) EXPECT_NE(command[0] & 0xff, 0x03u) << "known already";
 }
 
+// STE.MEV: what a device does to one page is one event for as long as nobody has taken it.
+// Covers: S2.26 H14
+TEST_F(Board, FaultsOfOneStreamInOnePage_AreOneEventUntilItIsTaken) {
+  start();
+  ASSERT_TRUE(smmu.attach(kNvme, context(0)));
+  ASSERT_TRUE(smmu.attach(kNic, context(1)));
+  for (unsigned i = 0; i < 100; ++i) (void)dma_write(kNvme, Gpa(0x1000 + i * 8), 1);
+  EXPECT_EQ(hw.events_recorded(), 1u);
+  EXPECT_EQ(hw.events_merged(), 99u);
+  (void)dma_write(kNvme, Gpa(0x2000), 1);
+  (void)dma_write(kNic, Gpa(0x1000), 1);
+  EXPECT_EQ(faults().size(), 3u);
+  (void)dma_write(kNvme, Gpa(0x1000), 1);
+  EXPECT_EQ(faults().size(), 1u);
+}
+
+// Covers: H9
+TEST_F(Board, AMapThatFailsInItsMiddle_LeavesNothingBehindAndInvalidationsOn) {
+  start();
+  mem::PagePool few;
+  const Hpa pages = kRam + 256 * kKiB;
+  ASSERT_TRUE(few.init(memory, pages, 16 * kPageSize));
+  mem::Stage2Table table;
+  SmmuTlb tlb(smmu, Vmid(3));
+  ASSERT_TRUE(table.init(few, memory, tlb));
+  ASSERT_TRUE(smmu.attach(kNvme, {Vmid(3), table.root()}));
+  const auto ram = mem::Stage2Attributes::dma_ram();
+  const std::uint64_t used = few.used_bytes();
+  // 4 KiB pages, as guest and machine addresses differ below 2 MiB: a table for each 2 MiB.
+  EXPECT_EQ(table.map(kGuest, kRam + kPageSize, 256 * kMiB, ram).error().code, Code::kNoMemory);
+  EXPECT_EQ(few.used_bytes(), used);
+  for (std::uint64_t at = 0; at < 256 * kMiB; at += kMiB) {
+    EXPECT_FALSE(dma_write(kNvme, kGuest + at, 1));
+  }
+  ASSERT_TRUE(table.map(kGuest, kRam + kPageSize, 16 * kKiB, ram));
+  EXPECT_TRUE(dma_write(kNvme, kGuest, 1));
+  ASSERT_TRUE(table.unmap(kGuest, kPageSize));
+  EXPECT_FALSE(dma_write(kNvme, kGuest, 2));
+  EXPECT_TRUE(dma_write(kNvme, kGuest + kPageSize, 2));
+  ASSERT_TRUE(smmu.detach(kNvme));
+  table.destroy();
+  EXPECT_EQ(few.used_bytes(), 0u);
+}
+
+// Covers: H35
+TEST_F(Board, AMapAskedForAfterItsDomainHasEnded_TakesNothing) {
+  start();
+  tables[0].destroy();
+  const std::uint64_t used = pool.used_bytes();
+  const auto ram = mem::Stage2Attributes::dma_ram();
+  EXPECT_EQ(tables[0].map(kGuest, kRam, 64 * kKiB, ram).error().code, Code::kBadState);
+  EXPECT_EQ(tables[0].unmap(kGuest, 64 * kKiB).error().code, Code::kBadState);
+  EXPECT_EQ(pool.used_bytes(), used);
+}
+
 // Covers: H14
 TEST_F(Board, AFloodOfEventsIsTakenInBoundedPartsAndTheLossIsCounted) {
   start();

@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <map>
 #include <random>
+#include <thread>
 
 #include "core/base/bytes.hpp"
 #include "sim/memory.hpp"
@@ -110,6 +112,29 @@ TEST_F(Table, InvalidatesBeforeTablesAreFreed) {
   EXPECT_EQ(tlb.used_at_last, used) << "pages went back before the invalidation was complete";
   EXPECT_LT(pool.used_bytes(), used);
   EXPECT_EQ(pool.used_bytes(), kStage2RootBytes);
+}
+
+// Covers: H35
+TEST_F(Table, MapsAskedForWhileTheirDomainEnds_EitherGoWithTheTableOrAreRefused) {
+  std::atomic<unsigned> mapped = 0;
+  Error last{};
+  std::thread mapper([&] {
+    for (std::uint64_t at = 0;; at = (at + 2 * kMiB) % kGiB) {
+      const Status done = table.map(Gpa(at), Hpa(0x4000'0000 + kPageSize), kPageSize, kRam);
+      if (done) {
+        ++mapped;
+      } else if (done.error().code == Code::kBadState) {
+        last = done.error();
+        return;
+      }
+    }
+  });
+  while (mapped < 16) std::this_thread::yield();
+  table.destroy();
+  mapper.join();
+  EXPECT_EQ(last.code, Code::kBadState);
+  EXPECT_EQ(pool.used_bytes(), 0u);
+  EXPECT_EQ(table.table_bytes(), 0u);
 }
 
 // Covers: H24 H30
