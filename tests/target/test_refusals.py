@@ -99,6 +99,11 @@ def test_board_without_smmu_gives_no_device_away(folder):
         board.wait_end(120)
     assert "no SMMUv3" in spoken(board)
     assert not board.console.results("store")
+    checked = subprocess.run([str(paths.TOOL), "check", str(folder / "config.toml"), "--board",
+                              "qemu-virt-gicv3"], capture_output=True, text=True)
+    assert checked.returncode != 0
+    assert 'domain "store" would not run: its devices cannot be isolated' in checked.stderr
+    assert '"plain"' not in checked.stderr
 
 
 def firmware_tree(command, folder):

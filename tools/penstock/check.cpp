@@ -32,12 +32,14 @@ void Checker::run() {
     check_payloads(domain, planned);
     check_cmdline(domain, planned);
     check_iommu(domain);
+    check_isolation(domain);
     check_roles(domain, planned);
     check_devices(domain, planned);
     check_interrupts(domain, planned);
     plan_.domains.push_back(std::move(planned));
   }
   check_buses();
+  check_aliases();
   check_hidden();
   check_total();
   check_taken();

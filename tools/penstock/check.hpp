@@ -98,6 +98,11 @@ struct CheckOptions {
 /// The statement's lines in a report: `whose` names the device and its owner.
 [[nodiscard]] std::string security_lines(const SecurityStatement& security,
                                          const std::string& whose);
+/// What keeps the device from every domain on this board, whatever is accepted; empty: nothing.
+[[nodiscard]] std::string_view refused_anyway(const BoardDescription& board,
+                                              const BoardDevice& device);
+/// What the board lacks without which the hypervisor runs no domain with devices; empty: nothing.
+[[nodiscard]] std::string_view isolation_lacks(const BoardDescription& board);
 /// "no-reset" and "no-isolation", as far as the device needs them on this board.
 [[nodiscard]] bool needs_no_reset(const BoardDevice& device);
 [[nodiscard]] bool needs_no_isolation(const BoardDescription& board, const BoardDevice& device);

@@ -15,6 +15,11 @@ namespace {
 constexpr unsigned kFirstPort = 0x10;      // device number of slot 1's root port
 constexpr unsigned kControlDevice = 0x1f;  // of the control interface
 
+bool has_risk(const BoardDevice& device, pci::Risk risk) {
+  const auto& named = device.risks;
+  return std::find(named.begin(), named.end(), pci::name_of(risk)) != named.end();
+}
+
 }  // namespace
 
 void Checker::check_capabilities(const DeviceSpec& device) {
@@ -94,7 +99,13 @@ void Checker::check_denied(const DeviceSpec& device) {
 void Checker::check_on_board(const DeviceSpec& device, const BoardDevice& on_board) {
   const SecurityStatement security = state_security(plan_.board, on_board);
   const std::string who = format_bdf(*on_board.bdf);
-  if (needs_no_isolation(plan_.board, on_board) && !device.accept_no_isolation) {
+  if (const std::string_view why = refused_anyway(plan_.board, on_board); !why.empty()) {
+    out_.error(device.host->at, fmt::format("{} is given to nobody: {}", who, why),
+               "take it out; there is no word that accepts this");
+    return;
+  }
+  const bool is_told = !isolation_lacks(plan_.board).empty();  // of the whole domain
+  if (!is_told && needs_no_isolation(plan_.board, on_board) && !device.accept_no_isolation) {
     std::string why;
     for (const std::string& e : security.exposed) {
       if (e.find("no reset") == std::string::npos) why += (why.empty() ? "" : "; ") + e;
@@ -107,6 +118,66 @@ void Checker::check_on_board(const DeviceSpec& device, const BoardDevice& on_boa
         device.host->at,
         fmt::format("{} has no reset: its next owner would find it as the last one left it", who),
         "take it out, or write accept = [\"no-reset\"] for it and live with that");
+  }
+}
+
+/// The boot leaves out a domain that is to have devices where nothing would bound them.
+void Checker::check_isolation(const DomainSpec& domain) {
+  const std::string_view lacks = isolation_lacks(plan_.board);
+  const bool is_told = plan_.board.bridge == "none" ||
+                       (domain.iommu.value != "none" && plan_.board.iommu != "smmuv3");
+  if (lacks.empty() || is_told) return;
+  const auto refuse = [&](const Position& at) {
+    out_.error(
+        at,
+        fmt::format("{} would not run: its devices cannot be isolated, as the board has no "
+                    "{}",
+                    label(domain), lacks),
+        "leave out its devices, slots and role; accepting \"no-isolation\" does not stand in "
+        "for it");
+  };
+  if (!domain.devices.empty()) {
+    const auto& first = domain.devices.front().host;
+    refuse(first ? first->at : domain.at);
+  } else if (domain.slots.value != 0) {
+    refuse(domain.slots.at);
+  } else if (domain.hardware.value) {
+    refuse(domain.hardware.at);
+  }
+}
+
+/// Functions behind one bridge that takes ownership have one requester ID, so one owner, whatever
+/// is accepted; and one of them alone can have message interrupts, which the ITS tells by that ID.
+void Checker::check_aliases() {
+  struct Alias {
+    const PlannedDomain* owner;
+    const PlannedDevice* device;
+    bool sends;
+  };
+  std::map<unsigned, std::vector<Alias>> buses;
+  for (const PlannedDomain& domain : plan_.domains) {
+    for (const PlannedDevice& device : domain.devices) {
+      const BoardDevice& on_board = *plan_.board.find(device.host);
+      if (!has_risk(on_board, pci::Risk::kAliasedRequester)) continue;
+      std::vector<Alias>& known = buses[device.host.bus()];
+      for (const Alias& other : known) {
+        const Position& at = devices_[device.host.value()].first;
+        if (other.owner != &domain) {
+          out_.error(
+              at,
+              fmt::format("{} sends under the same requester ID as {}, which domain \"{}\" has",
+                          format_bdf(device.host), format_bdf(other.device->host),
+                          other.owner->name),
+              "give both to one domain");
+        } else if (other.sends && on_board.vectors != 0) {
+          out_.error(at,
+                     fmt::format("{} sends interrupts under the same ID as {}",
+                                 format_bdf(device.host), format_bdf(other.device->host)),
+                     "take one of them out");
+        }
+      }
+      known.push_back({&domain, &device, on_board.vectors != 0});
+    }
   }
 }
 
@@ -136,17 +207,15 @@ void Checker::check_buses() {
 void Checker::check_ids(const DomainSpec& domain, const DeviceSpec& device,
                         const BoardDevice& on_board) {
   if (domain.iommu.value == "none") return;
-  for (const std::string& risk : on_board.risks) {
-    if (risk != pci::name_of(pci::Risk::kAliasedRequester) &&
-        risk != pci::name_of(pci::Risk::kForeignId)) {
-      continue;
-    }
-    out_.error(device.host->at,
-               fmt::format("{} sends under other requester IDs, too, which the iommu of {}'s guest "
-                           "could not show",
-                           format_bdf(*on_board.bdf), label(domain)),
-               "write iommu = \"none\" for the domain, or give the device to another one");
+  if (!has_risk(on_board, pci::Risk::kAliasedRequester) &&
+      !has_risk(on_board, pci::Risk::kForeignId)) {
+    return;
   }
+  out_.error(device.host->at,
+             fmt::format("{} sends under other requester IDs, too, which the iommu of {}'s guest "
+                         "could not show",
+                         format_bdf(*on_board.bdf), label(domain)),
+             "write iommu = \"none\" for the domain, or give the device to another one");
 }
 
 void Checker::check_device(const DomainSpec& domain, const DeviceSpec& device,

@@ -149,6 +149,29 @@ TEST_F(CheckRoles, AnIommuOfAGuestIsNotForDevicesThatSendUnderSeveralIds) {
       "    write iommu = \"none\" for the domain, or give the device to another one\n");
 }
 
+// Covers: S0.22 H2
+TEST_F(CheckRoles, FunctionsThatSendUnderOneRequesterIdHaveOneOwnerAndOneOfThemInterrupts) {
+  std::string board = test::kBoard;
+  for (const std::string at : {"01", "02"}) {
+    board += "[[device]]\nbdf = \"0000:04:" + at +
+             ".0\"\nname = \"a card\"\nreset = \"flr\"\nisolation = \"shared\"\n"
+             "vectors = 1\nrisks = [\"aliased-requester\"]\n";
+  }
+  folder_.write("bridge.toml", board);
+  board_ = "bridge";
+  const std::string one = device("04:01.0", "accept = [\"no-isolation\"]\n");
+  const std::string two = device("04:02.0", "accept = [\"no-isolation\"]\n");
+  EXPECT_EQ(complaints(kTop + domain("a", "[0]", one) + domain("b", "[1]", two)),
+            "c.toml:16:8: error: 0000:04:02.0 sends under the same requester ID as 0000:04:01.0, "
+            "which domain \"a\" has\n    give both to one domain\n");
+  EXPECT_EQ(complaints(kTop + domain("a", "[0]", one + two)),
+            "c.toml:11:8: error: 0000:04:02.0 sends interrupts under the same ID as 0000:04:01.0\n"
+            "    take one of them out\n");
+  board.erase(board.rfind("vectors = 1\n"), 12);
+  folder_.write("bridge.toml", board);
+  EXPECT_EQ(complaints(kTop + domain("a", "[0]", one + two)), "");
+}
+
 // Covers: S3.16
 TEST_F(CheckRoles, WhatIsHiddenIsNobodys) {
   EXPECT_EQ(complaints(std::string(kTop) + "hidden = [\"0000:03:00.0\", \"02:00.0\"]\n" +

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/pci/statement.hpp"
 #include "tools/penstock/check_fixture.hpp"
 
 namespace penstock::tool {
@@ -269,40 +270,88 @@ TEST_F(Check, UnknownRisk) {
             "    did you mean \"no-reset\"?\n");
 }
 
+// As the boot does it (tests/target/test_refusals.py).
 // Covers: H7 S0.22
-TEST_F(Check, BoardWithoutAnIommuIsRefusedUnlessAcceptedByName) {
-  std::string board = test::kBoard;
-  board.replace(board.find("smmuv3"), 6, "none");
-  folder_.write("bare.toml", board);
-  board_ = "bare";
-  const std::string device = "[[domain.device]]\nhost = \"0000:01:00.0\"\n";
-  EXPECT_EQ(complaints(kTop + domain("a", "[0]", device)),
-            "c.toml:8:8: error: 0000:01:00.0 cannot be isolated: it can read and write all memory, "
-            "the hypervisor's too: no IOMMU\n"
-            "    take it out, or write accept = [\"no-isolation\"] for it and live with that\n");
-  EXPECT_EQ(complaints(kTop + domain("a", "[0]", device + "accept = [\"no-isolation\"]\n")), "");
+TEST_F(Check, DomainsWithDevices_OnABoardThatCannotIsolate_AreRefusedWhateverIsAccepted) {
+  struct Lack {
+    std::string is, instead, name;
+  };
+  for (const Lack& lack :
+       {Lack{"\"smmuv3\"", "\"none\"", "SMMUv3"}, Lack{"\"its\"", "\"none\"", "ITS"},
+        Lack{"\"its\"", "\"gicv2m\"", "ITS"}}) {
+    std::string board = test::kBoard;
+    board.replace(board.find(lack.is), lack.is.size(), lack.instead);
+    folder_.write("bare.toml", board);
+    board_ = "bare";
+    const std::string refused =
+        " error: domain \"a\" would not run: its devices cannot be isolated, as the board has no " +
+        lack.name +
+        "\n    leave out its devices, slots and role; accepting \"no-isolation\" does not stand in "
+        "for it\n";
+    const std::string device = "[[domain.device]]\nhost = \"0000:01:00.0\"\n";
+    EXPECT_EQ(complaints(kTop + domain("a", "[0]", device)), "c.toml:8:8:" + refused);
+    EXPECT_EQ(complaints(kTop + domain("a", "[0]", device + "accept = [\"no-isolation\"]\n")),
+              "c.toml:8:8:" + refused);
+    EXPECT_EQ(complaints(kTop + domain("a", "[0]", "slots = 2\n")), "c.toml:7:9:" + refused);
+    EXPECT_EQ(complaints(kTop + domain("a", "[0]", "hardware = true\n")), "c.toml:7:12:" + refused);
+    EXPECT_EQ(complaints(kTop + domain("a", "[0]")), "");
+  }
+}
+
+// What the configuration accepted is called insecure wherever it is said.
+// Covers: S0.21 S0.22
+TEST_F(Check, WhatWasAcceptedIsSpelledOut) {
+  EXPECT_EQ(complaints(kTop + domain("a", "[0]",
+                                     "[[domain.device]]\nhost = \"03:00.0\"\n"
+                                     "accept = [\"no-isolation\"]\n")),
+            "");
   ASSERT_TRUE(plan_);
   EXPECT_THAT(ownership_text(*plan_),
-              HasSubstr("INSECURE 0000:01:00.0 (a): it can read and write all memory, the "
-                        "hypervisor's too: no IOMMU; accepted by the configuration\n"));
+              HasSubstr("INSECURE 0000:03:00.0 (a): its neighbours and it can reach each other "
+                        "without passing the IOMMU; accepted by the configuration\n"));
   const auto json = ownership_json(*plan_);
   EXPECT_EQ(json["domains"][0]["devices"][0]["exposed"].size(), 1U);
   EXPECT_EQ(json["domains"][0]["devices"][0]["accepted"][0], "no-isolation");
 }
 
-// Covers: S0.21
-TEST_F(Check, DoorbellThatChecksNoSenderIsSpelledOut) {
+// The hypervisor asks pci::refusal_of() of what it finds; this is the same with the same risks.
+// Covers: S0.22
+TEST_F(Check, EachRisk_IsRefusedAndAcceptedAsTheBootDoes) {
+  for (const pci::RiskRow& row : pci::risk_table()) {
+    // These two are the board's, and not of one device.
+    if (row.risk == pci::Risk::kNoIommu || row.risk == pci::Risk::kUncheckedMessages) continue;
+    std::string board = test::kBoard;
+    board +=
+        "[[device]]\nbdf = \"0000:05:00.0\"\nname = \"x\"\nreset = \"flr\"\nisolation = \"acs\"\n"
+        "risks = [\"" +
+        std::string(row.name) + "\"]\n";
+    folder_.write("risky.toml", board);
+    board_ = "risky";
+    pci::Risks risks;
+    risks.add(row.risk);
+    for (const bool no_reset : {false, true}) {
+      for (const bool no_isolation : {false, true}) {
+        const std::string accepted = std::string(no_reset ? "\"no-reset\", " : "") +
+                                     (no_isolation ? "\"no-isolation\"" : "");
+        const std::string said = complaints(
+            kTop + domain("a", "[0]",
+                          "[[domain.device]]\nhost = \"05:00.0\"\naccept = [" + accepted + "]\n"));
+        const bool boots = !pci::refusal_of(risks, {no_reset, no_isolation, false});
+        EXPECT_EQ(said.empty(), boots) << row.name << ": " << accepted << "\n" << said;
+      }
+    }
+  }
+}
+
+TEST_F(Check, ABridgeIsGivenToNobody) {
   std::string board = test::kBoard;
-  board.replace(board.find("\"its\""), 5, "\"gicv2m\"");
-  folder_.write("v2m.toml", board);
-  board_ = "v2m";
-  EXPECT_THAT(
-      complaints(kTop + domain("a", "[0]", "[[domain.device]]\nhost = \"01:00.0\"\n")),
-      HasSubstr("it can raise every other device's interrupts: nothing checks their sender"));
-  EXPECT_EQ(complaints(kTop + domain("a", "[0]",
-                                     "[[domain.device]]\nhost = \"01:00.0\"\n"
-                                     "accept = [\"no-isolation\"]\n")),
-            "");
+  const std::string driver = "driver = \"igb\"\n";
+  board.insert(board.find(driver) + driver.size(), "class = \"060400\"\n");
+  folder_.write("bridge.toml", board);
+  board_ = "bridge";
+  EXPECT_EQ(complaints(kTop + domain("a", "[0]", "[[domain.device]]\nhost = \"02:00.0\"\n")),
+            "c.toml:8:8: error: 0000:02:00.0 is given to nobody: it is a bridge, which the "
+            "hypervisor keeps\n    take it out; there is no word that accepts this\n");
 }
 
 TEST_F(Check, SharedGroupIsRefusedUnlessAccepted) {

@@ -36,6 +36,7 @@ class Checker {
   void check_kernel_offset(const DomainSpec& domain, const Kernel& kernel, PlannedDomain& planned);
   void check_cmdline(const DomainSpec& domain, PlannedDomain& planned);
   void check_iommu(const DomainSpec& domain);
+  void check_isolation(const DomainSpec& domain);
   void check_roles(const DomainSpec& domain, PlannedDomain& planned);
   void check_hidden();
   void check_devices(const DomainSpec& domain, PlannedDomain& planned);
@@ -46,6 +47,7 @@ class Checker {
   void check_registers(const CapabilitySpec& capability);
   void check_denied(const DeviceSpec& device);
   void check_buses();
+  void check_aliases();
   void check_ids(const DomainSpec& domain, const DeviceSpec& device, const BoardDevice& on_board);
   void check_place(const DomainSpec& domain, const Located<GuestBdf>& guest);
   void place_devices(const DomainSpec& domain, PlannedDomain& planned);

@@ -37,7 +37,7 @@ constexpr std::array kConfigKeys = std::to_array<Key>({
 
   {"domain.device", "host", Type::kText, true, "Where the function is on the board, `0000:01:00.0`"},
   {"domain.device", "guest", Type::kText, false, "Where the domain sees it: `00:01.0` to `00:1f.7` (to `00:0f.7` where it has slots), or `01:00.0` to `0f:00.0` for slot 1 to 15; by default the next free slot, or place on bus 0 where the domain has no slots"},
-  {"domain.device", "accept", Type::kTexts, false, "Risks taken for this device by name: `no-reset` (it changes owner without a reset), `no-isolation` (no IOMMU, a shared isolation group, or a doorbell that checks no sender)"},
+  {"domain.device", "accept", Type::kTexts, false, "Risks taken for this device by name: `no-reset` (it changes owner without a reset), `no-isolation` (a shared isolation group, a bridge's requester ID, or a BAR that shows the configuration space)"},
   {"domain.device", "quarantine", Type::kText, false, "What its accesses meet while it is nobody's: `abort` (default), or `scratch`, a page of its own, for devices that hang on aborts"},
   {"domain.device", "deny", Type::kTexts, false, "Capabilities that it does not show, whoever allows them: names such as `msi-x`, IDs such as `0x11`, or `ext 0x1` of the extended list; up to 8, and 32 in the whole configuration"},
   {"domain.device", "capabilities", Type::kTables, false, "Capabilities to show beyond the built-in allow-list; up to 16 in the whole configuration"},

@@ -75,8 +75,21 @@ void claim(const BoardDevice& device, Risks risks, SecurityStatement& s) {
 
 }  // namespace
 
+std::string_view refused_anyway(const BoardDescription& board, const BoardDevice& device) {
+  // PCI-to-PCI bridges of either decoding, and host bridges: the hypervisor drives them.
+  const std::uint32_t kind = device.class_code.value_or(0) >> 8;
+  if (kind == 0x0600 || kind == 0x0604) return "it is a bridge, which the hypervisor keeps";
+  const auto risk = pci::refusal_of(risks_of(board, device), {true, true, true});
+  return risk ? pci::meaning_of(*risk) : std::string_view();
+}
+
+std::string_view isolation_lacks(const BoardDescription& board) {
+  if (board.iommu != "smmuv3") return "SMMUv3";
+  return board.msi == "its" ? "" : "ITS";
+}
+
 bool needs_no_reset(const BoardDevice& device) {
-  return device.reset == Reset::kNone;
+  return risks_of({}, device).has(Risk::kNoReset);
 }
 
 bool needs_no_isolation(const BoardDescription& board, const BoardDevice& device) {
