@@ -94,13 +94,12 @@ def mutants_of(path: Path, text: str) -> list[Mutant]:
 
 def draw(by_folder: dict[str, list[Mutant]], count: int, seed: int) -> list[Mutant]:
     """`count` mutants, as many from each folder as its share of all of them, one from each folder at
-    least; no two in one line."""
-    chance = random.Random(seed)
+    least; no two in one line. What is drawn from a folder depends on the seed and on nothing in other folders."""
     total = sum(len(each) for each in by_folder.values())
     drawn: list[Mutant] = []
     for folder in sorted(by_folder):
         pool = by_folder[folder][:]
-        chance.shuffle(pool)
+        random.Random(f"{seed} {folder}").shuffle(pool)
         wanted = max(1, round(count * len(pool) / total))
         lines: set[tuple[Path, int]] = set()
         for each in pool:
