@@ -265,11 +265,14 @@ TEST_F(Audit, WhatIsTwoDomains) {
 TEST_F(Audit, LpisThatAreOnOrOffAndShouldNot) {
   drive();
   const HostLpi foreign(16000);
+  const std::uint64_t enabled = look().lpis;
   EXPECT_PRED2(says, after([&] { board.lpi_tables.configure(foreign, true, 0xa0); }),
                "LPI 16000 of no device is configured");
+  EXPECT_EQ(look().lpis, enabled + 1);
   board.lpi_tables.configure(foreign, false, 0xa0);
   EXPECT_PRED2(says, after([&] { board.lpi_tables.configure(foreign, false, 0x20); }),
                "LPI 16000 of no device is configured");
+  EXPECT_EQ(look().lpis, enabled) << "configured, and not enabled";
   board.lpi_tables.configure(foreign, false, 0xa0);
   EXPECT_PRED2(says, after([&] { board.lpi_tables.configure(nvme->stray_lpi, false, 0xa0); }),
                "has a wrong configuration byte");

@@ -120,6 +120,7 @@ TEST(Loudest, IsTheStreamOfMoreThanHalfOfTheEvents) {
   EXPECT_FALSE(loudest(std::array{a, b})) << "one each: nobody knows";
   EXPECT_EQ(loudest(std::array{b, a, b, c, b}), StreamId(2));
   EXPECT_EQ(loudest(std::array{a, c, b, b, b}), StreamId(2));
+  EXPECT_EQ(loudest(std::array{b, b, b, a, c}), StreamId(2)) << "the last event is not of it";
   EXPECT_FALSE(loudest(std::array{b, b, a, c}));
   EXPECT_FALSE(loudest(std::array{a, a, b, b, c}));
 }
