@@ -244,6 +244,28 @@ TEST_F(Lifecycle, BeforeItsStreamIsCutNothingOfItReachesTheGuestAndTheResetComes
   EXPECT_EQ(nvme_model->resets(), resets + 1);
 }
 
+// Covers: H27
+TEST_F(Lifecycle, ADeviceThatMastersTheBusUnaskedIsSilencedBeforeItsStreamIsCut) {
+  ASSERT_TRUE(red().devices.assign_all());
+  nvme_model->config_write(4, 2, 6);  // its guest has not switched it on
+  unsigned syncs = 0;
+  board.smmu_model.before_sync([&] {
+    ++syncs;
+    EXPECT_FALSE(nvme_model->bus_master());
+  });
+  ASSERT_TRUE(take_back(board.hw, red().owner, *nvme));
+  EXPECT_GT(syncs, 0U);
+}
+
+// Covers: S3.11
+TEST_F(Lifecycle, AVirtualFunctionShowsTheIdsThatItsPfSays) {
+  nvme->info.is_vf = true;
+  nvme->info.vendor = 0x8086;
+  nvme->info.device = 0x10ca;
+  ASSERT_TRUE(red().devices.assign_all());
+  EXPECT_EQ(red().config(kNvmeAt, 0, 4), 0x10ca'8086U);
+}
+
 // Covers: S3.22
 TEST_F(Lifecycle, AResetThatDidNothingIsNoReset) {
   ASSERT_TRUE(red().devices.assign_all());
