@@ -16,7 +16,8 @@ constexpr unsigned kControl = 0x08, kNumVfs = 0x10;  // PCIe 9.3.3
 /// Notes what it is asked for, and that no lock of the devices is held then.
 class FakeSriov final : public SriovHost {
  public:
-  Status enable(Device& /*pf*/, unsigned count) override {
+  Status enable(Device& pf, unsigned count) override {
+    last = &pf;
     note("enable " + std::to_string(count));
     if (refuses) return fail(Code::kTimeout);
     return {};
@@ -28,6 +29,7 @@ class FakeSriov final : public SriovHost {
   std::vector<std::string> asked() { return std::exchange(log_, {}); }
   DeviceSet* devices = nullptr;
   const sim::PciFunction* model = nullptr;
+  const Device* last = nullptr;  // whose were switched on
   unsigned resets = 0;           // of the physical function when it was asked last
   std::function<void()> during;  // what another CPU does while it enables
   bool refuses = false;
@@ -51,6 +53,7 @@ struct Sriov : testing::Test {
     auto part = sim::nvme_with_vfs(4);
     at = part->sriov_at();
     model = &board.plug(1, std::move(part));
+    board.plug(3, sim::nvme_with_vfs(4));
     EXPECT_TRUE(board.enumerate());
     facts.vfs = 4;
     facts.bars[0] = {.size = 0x4000, .is64 = true};
@@ -69,9 +72,9 @@ struct Sriov : testing::Test {
     EXPECT_EQ(board.violation(), "");
   }
   TestDomain& red() { return *board.domains[0]; }
-  void ask(unsigned vfs) {
-    if (vfs != 0) red().set_config(kCard, at + kNumVfs, 2, vfs);
-    red().set_config(kCard, at + kControl, 2, vfs != 0 ? 1 : 0);
+  void ask(unsigned vfs, GuestBdf card = kCard) {
+    if (vfs != 0) red().set_config(card, at + kNumVfs, 2, vfs);
+    red().set_config(card, at + kControl, 2, vfs != 0 ? 1 : 0);
   }
   /// As the guest's CPU comes back for it; at most this many stays.
   void work(unsigned stays) {
@@ -309,6 +312,25 @@ TEST_F(Sriov, AGuestThatAsksOnAndOnHasOneTurnForEachStay) {
   EXPECT_EQ(host.asked(), Asked{"enable 2"});
   EXPECT_EQ(asked, 2U);
   host.during = {};
+}
+
+// Covers: H51
+TEST_F(Sriov, OneThatAsksOnAndOnDoesNotKeepAnotherWaiting) {
+  constexpr GuestBdf kOtherCard = vpci::card_of(kSlot + 1);
+  Device& other = board.device(3, {.guest = kOtherCard});
+  other.sriov = &facts;
+  PortDriver(board, 0, kSlot + 1).number_buses();
+  ASSERT_TRUE(board.attach(0, other, kOtherCard));
+  ask(1);
+  ask(1, kOtherCard);
+  red().devices.do_work();
+  const bool other_was_first = host.last == &other;
+  ask(0, other_was_first ? kOtherCard : kCard);
+  ask(2, other_was_first ? kOtherCard : kCard);
+  red().devices.do_work();
+  EXPECT_EQ(host.last, other_was_first ? pf : &other);
+  red().devices.do_work();
+  EXPECT_EQ(host.asked(), (Asked{"enable 1", "enable 1", "enable 2"}));
 }
 
 // Covers: H51

@@ -160,7 +160,7 @@ def test_memory_of_a_destroyed_domain_is_empty_for_the_next_one(start, folder):
     assert free_of(lab) == before
 
 
-# Covers: S3.21 H32 H34
+# Covers: S3.21 H2 H32 H34
 def test_functions_without_a_reset_go_through_the_reset_of_their_bus(start, folder):
     """edu has no reset of its own; two functions of one device behind a port."""
     pair = ["-device", "pcie-root-port,id=port3,bus=pcie.0,addr=0x4,chassis=3,slot=3",
@@ -173,6 +173,9 @@ def test_functions_without_a_reset_go_through_the_reset_of_their_bus(start, fold
     lab.create("child")
     board.wait_for("child", r"RESULT visitor listening", BOOT, "the new guest to listen")
     lab.ctl(f"attach {first} child")
+    # Nothing keeps the two apart: who has the one is the only one to get the other.
+    with pytest.raises(control_lab.Refused, match="isolation group"):
+        lab.ctl(f"attach {second} control")
     lab.ctl(f"attach {second} child")
     seen = 0
     while not board.all("child", r"RESULT visitor pci slot=0000:02:00.0 id=1234:11e8"):
