@@ -159,6 +159,26 @@ TEST_P(EveryBoard, QueuesWrapManyTimes) {
   EXPECT_EQ(misuses(), "");
 }
 
+// IHI 0070, 5.2: S2IR0, S2OR0 and S2SH0, bits 45:40 of the entry's third word.
+TEST_P(EveryBoard, TablesAreWalkedAsCoherentlyAsTheSmmuCan) {
+  start();
+  ASSERT_TRUE(smmu.attach(kNvme, context(0)));
+  const auto load = [&](std::uint64_t at) {
+    return *reinterpret_cast<const std::uint64_t*>(memory.map(Hpa(at), 8));
+  };
+  std::uint64_t table = hw.read64(0x80) & 0x000f'ffff'ffff'ffc0;
+  std::uint64_t index = kNvme.value();
+  const std::uint32_t shape = hw.read32(0x88);
+  if ((shape >> 16 & 3) == 1) {  // two levels
+    const unsigned split = shape >> 6 & 0x1f;
+    table = load(table + (index >> split) * 8) & 0x000f'ffff'ffff'ffc0;
+    index &= (1u << split) - 1;
+  }
+  const bool coherent = (GetParam().config().idr0 & (1u << 4)) != 0;
+  const std::uint64_t walk = load(table + index * 64 + 16) >> 40 & 0x3f;
+  EXPECT_EQ(walk, coherent ? 0b11'01'01u : 0b10'00'00u) << "write-back inner, or not cached outer";
+}
+
 INSTANTIATE_TEST_SUITE_P(Smmu, EveryBoard,
                          testing::Values(Named{"qemu", qemu},
                                          Named{"WithoutRanges", without_ranges},

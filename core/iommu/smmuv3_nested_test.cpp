@@ -112,6 +112,26 @@ TEST_F(Nested, TheEntryIsStageTwosWithTheFieldsThatAreAskedFor) {
   EXPECT_TRUE(passes(kNic)) << "a neighbour in the same table";
 }
 
+// Covers: H34
+TEST_F(Nested, AnEntryThatNobodyWroteIsOfNoConfiguredStream) {
+  for (const StreamId stream : {kNic, kOthers}) {
+    ASSERT_TRUE(smmu.configure(stream, translate(0x4000'1000)));
+  }
+  const auto load = [&](std::uint64_t at) -> std::uint64_t& {
+    return *reinterpret_cast<std::uint64_t*>(memory.map(Hpa(at), 8));
+  };
+  const std::uint64_t base = hw.read64(0x80) & 0x000f'ffff'ffff'ffc0;
+  for (const StreamId stream : {StreamId(0x102), StreamId(0x2ff)}) {
+    const std::uint64_t level2 =
+        load(base + (stream.value() >> 8) * 8) & 0x000f'ffff'ffff'ffc0;  // 256 entries each
+    load(level2 + (stream.value() & 0xff) * 64) = 0b1101;                // valid, stage 2
+    const auto now = view(stream);
+    ASSERT_TRUE(now);
+    EXPECT_EQ(now->wanted, Stage1{}) << "a neighbour's";
+    EXPECT_FALSE(now->exact);
+  }
+}
+
 // Even if what is above forgets to: only stage 1's own bits get in.
 // Covers: S2.4
 TEST_F(Nested, BitsThatAreNotStageOnesStayOut) {
@@ -128,13 +148,16 @@ TEST_F(Nested, BitsThatAreNotStageOnesStayOut) {
 // Also where nothing changes: the guest may have changed what hangs off the entry.
 // Covers: S2.6 S2.8
 TEST_F(Nested, EveryConfigurationForgetsWhatWasCachedOfTheStream) {
-  for (const Stage1& one : {translate(0x4000'1000), translate(0x4000'1000), kAbort, kAbort}) {
+  for (const Stage1& one : {translate(0x4000'1000), translate(0x4000'1000),
+                            translate(0x4000'1000, 0x54), kAbort, kAbort}) {
     hw.forget_commands();
     ASSERT_TRUE(smmu.configure(kNvme, one));
     bool forgotten = false;
     for (const auto& command : hw.commands()) {
       forgotten = forgotten || command[0] == (0x03 | std::uint64_t{kNvme.value()} << 32);
       EXPECT_NE(command[0] & 0xff, 0x04u) << "others' entries are none of its business";
+      if ((command[0] & 0xff) != 0x03) continue;
+      EXPECT_EQ(command[1], 1u) << "of the entry alone: its table stays where it is";
     }
     EXPECT_TRUE(forgotten);
     EXPECT_EQ(hw.commands().back()[0], 0x46u);

@@ -85,6 +85,20 @@ TEST_F(Board, ADeviceReachesItsDomainsMemoryAndNothingElse) {
   EXPECT_TRUE(hw.misuses().empty()) << hw.misuses().front();
 }
 
+TEST_F(Board, StreamsAreKnownInWhateverOrderTheyCome) {
+  start();
+  ASSERT_TRUE(smmu.attach(kNic, context(1)));
+  ASSERT_TRUE(smmu.attach(kNvme, context(0)));
+  ASSERT_TRUE(smmu.attach(StreamId(0x180), context(1)));
+  EXPECT_EQ(smmu.owner(kNvme), Vmid(1));
+  EXPECT_EQ(smmu.owner(StreamId(0x180)), Vmid(2));
+  EXPECT_EQ(smmu.owner(kNic), Vmid(2));
+  ASSERT_TRUE(smmu.detach(kNic));
+  EXPECT_FALSE(dma_write(kNic, kGuest, 1));
+  EXPECT_TRUE(dma_write(kNvme, kGuest, 1));
+  EXPECT_TRUE(dma_write(StreamId(0x180), kGuest, 1));
+}
+
 // Covers: H7 S0.22
 TEST_F(Board, StreamsThatNobodyOwnsAbortAndAreNamed) {
   start();

@@ -470,6 +470,21 @@ TEST(Its, SwitchedOffWhileAChangeIsFollowedItIsQuiescentAfterAllIsFollowed) {
   EXPECT_EQ(g.its.read(0x90, 8), 0u);
 }
 
+// Covers: H34
+TEST(Its, ResetWhileACommandIsUnderWayItIsQuiescentAndTakesANewQueue) {
+  ItsGuest g;
+  g.enable_all();
+  g.parts_left = 2 * VirtualIts::kCommandsPerTrap;
+  g.put(g.next, ItsGuest::mapd(1, 5));
+  g.its.write(0x88, 8, (g.next + 1) * 32);
+  ASSERT_TRUE(g.its.has_pending_commands());
+  g.its.reset();
+  EXPECT_EQ(g.its.read(0, 4), 0x8000'0000u);
+  constexpr std::uint64_t kQueue = 1ULL << 63 | (fake::Ram::kBase + 0x2000);
+  g.its.write(0x80, 8, kQueue);
+  EXPECT_EQ(g.its.read(0x80, 8), kQueue);
+}
+
 TEST(Its, ResetForgetsEverything) {
   ItsGuest g;
   g.enable_all();
