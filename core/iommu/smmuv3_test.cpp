@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string>
 
+#include "core/iommu/smmuv3/event_queue.hpp"
 #include "core/iommu/smmuv3/last_resort.hpp"
 #include "core/mem/stage2_table.hpp"
 #include "sim/clock.hpp"
@@ -279,6 +280,13 @@ TEST_F(Board, ADetachThatWasRefused_IsConfirmedByTheNextQuarantine) {
   hw.forget_commands();
   tables[0].destroy();
   for (const auto& command : hw.commands()) EXPECT_NE(command[0] & 0xff, 0x03u) << "known already";
+}
+
+// IHI 0070, 7.3.13: what a stalled access waits for is nobody's to answer, but it is told apart.
+TEST(FaultRecord, SaysWhetherTheAccessStalls) {
+  constexpr std::uint64_t kTranslationOf5 = 0x10 | 5ULL << 32;
+  EXPECT_FALSE(smmuv3::decode({kTranslationOf5, 0, 0x1000, 0}).stalled);
+  EXPECT_TRUE(smmuv3::decode({kTranslationOf5, 1ULL << 31, 0x1000, 0}).stalled);
 }
 
 // STE.MEV: what a device does to one page is one event for as long as nobody has taken it.
