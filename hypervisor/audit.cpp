@@ -8,7 +8,8 @@
 namespace penstock {
 namespace {
 
-using Forbidden = StaticVector<assign::ForbiddenRange, 16>;
+using Forbidden = StaticVector<assign::ForbiddenRange, manifest::kMaxRedistributorRegions +
+                                                           2 * manifest::kMaxIdleUnits + 8>;
 
 void forbid(Forbidden& all, Hpa start, std::uint64_t size, std::string_view what) {
   if (size != 0) (void)all.push_back({start, size, what});  // sized for all below
@@ -19,16 +20,22 @@ void forbid(Forbidden& all, Hpa start, std::uint64_t size, std::string_view what
 Forbidden forbidden(const Machine& m) {
   Forbidden all;
   forbid(all, m.image.base, m.image.image_bytes + m.image.bundle_bytes, "maps the image");
-  forbid(all, m.pool_base, kPoolBytes, "maps the hypervisor's memory");
+  forbid(all, m.pool_base, pool_bytes(m.board.cpus.size()), "maps the hypervisor's memory");
   forbid(all, m.device_home, m.device_bytes, "maps the hypervisor's devices");
   if (m.board.smmu) {
     forbid(all, m.board.smmu->registers.base, m.board.smmu->registers.size, "maps the SMMU");
+  }
+  for (const manifest::MemoryRange& range : m.board.idle_smmus) {
+    forbid(all, range.base, range.size, "maps an SMMU");
   }
   if (m.board.gic) {
     const manifest::GicBoard& gic = *m.board.gic;
     forbid(all, gic.distributor.base, gic.distributor.size, "maps the GIC's distributor");
     for (const manifest::MemoryRange& range : gic.redistributors) {
       forbid(all, range.base, range.size, "maps the GIC's redistributors");
+    }
+    for (const manifest::MemoryRange& range : gic.idle_its) {
+      forbid(all, range.base, range.size, "maps an ITS");
     }
     if (gic.its) forbid(all, gic.its->base, msi::Its::kFrameBytes, "maps the ITS");
   }

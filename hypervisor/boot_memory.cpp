@@ -52,13 +52,15 @@ Status map_devices(const manifest::Board& board, arch::Stage1& stage1) {
       TRY(map_device(stage1, range));
     }
     if (board.gic->its) TRY(map_device(stage1, *board.gic->its));
+    for (const manifest::MemoryRange& range : board.gic->idle_its) TRY(map_device(stage1, range));
   }
   if (board.smmu) TRY(map_device(stage1, board.smmu->registers));
+  for (const manifest::MemoryRange& range : board.idle_smmus) TRY(map_device(stage1, range));
   if (board.bridge) {
-    const manifest::HostBridge& bridge = *board.bridge;
-    TRY(map_device(stage1, bridge.ecam));
-    if (bridge.mem32.size != 0) TRY(map_device(stage1, {bridge.mem32.host, bridge.mem32.size}));
-    if (bridge.mem64.size != 0) TRY(map_device(stage1, {bridge.mem64.host, bridge.mem64.size}));
+    TRY(map_device(stage1, board.bridge->ecam));
+    for (const manifest::BridgeWindow& window : board.bridge->windows) {
+      TRY(map_device(stage1, {window.host, window.size}));
+    }
   }
   return {};
 }
@@ -73,10 +75,11 @@ Status lay_out_memory(const manifest::Board& board, const BootImage& image, port
   }
   TRY(free.reserve({image.base, image.image_bytes + image.bundle_bytes}));
   TRY(free.reserve({image.tree, image.tree_bytes}));
-  pool_base = TRY(free.take_highest(kPoolBytes, 2 * kMiB));
+  const std::uint64_t bytes = pool_bytes(board.cpus.size());
+  pool_base = TRY(free.take_highest(bytes, 2 * kMiB));
   arch::add_memory_to_boot_map(pool_base);
-  arch::add_memory_to_boot_map(pool_base + (kPoolBytes - 1));
-  return pool.init(memory, pool_base, kPoolBytes);
+  arch::add_memory_to_boot_map(pool_base + (bytes - 1));
+  return pool.init(memory, pool_base, bytes);
 }
 
 Status build_address_space(const manifest::Board& board, mem::PagePool& pool,

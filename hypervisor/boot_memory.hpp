@@ -15,8 +15,12 @@
 namespace penstock {
 
 /// Everything of Penstock's own: tables, queues, stacks, domains. With the image it stays below 8
-/// MiB.
-inline constexpr std::uint64_t kPoolBytes = 5 * kMiB;
+/// MiB on a board of 8 CPUs; each further one has a stack and a table of pending LPIs besides.
+[[nodiscard]] constexpr std::uint64_t pool_bytes(std::size_t cpus) {
+  constexpr std::size_t kFew = 8;
+  constexpr std::uint64_t kPerCpu = 48 * kKiB;
+  return 5 * kMiB + (cpus > kFew ? (cpus - kFew) * kPerCpu : 0);
+}
 
 struct BootImage {
   Hpa base;                    // where the loader put the image

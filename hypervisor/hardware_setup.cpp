@@ -1,5 +1,6 @@
 // The board's interrupt translation, IOMMU and PCI, made ready and harmless.
 #include "core/base/text.hpp"
+#include "core/iommu/smmuv3_idle.hpp"
 #include "hypervisor/machine.hpp"
 #include "hypervisor/setup.hpp"
 
@@ -29,10 +30,29 @@ Status map_collections(Machine& m) {
   return {};
 }
 
-pci::IdMap id_map(const StaticVector<manifest::IdMapEntry, 8>& entries) {
-  pci::IdMap map;
-  for (const manifest::IdMapEntry& e : entries) (void)map.add(e.rid, e.out, e.length);
-  return map;
+static_assert(pci::IdMap::kMaxEntries >= manifest::kMaxIdMapEntries);
+static_assert(pci::kMaxHostWindows >= manifest::kMaxBridgeWindows);
+
+void fill(pci::IdMap& map, const manifest::IdMapBoard& board) {
+  map.set_mask(board.mask);
+  for (const manifest::IdMapEntry& e : board.entries) {
+    (void)(e.elsewhere ? map.add_elsewhere(e.rid, e.length) : map.add(e.rid, e.out, e.length));
+  }
+}
+
+/// Units that no device is behind which is given out: nothing behind them bypasses, and none of
+/// them uses memory that firmware gave it.
+void tell_idle(Machine& m, std::string_view what, Hpa base, const Status& stopped) {
+  Text<200> text;
+  text.text(what).text(" at ").hex(base.value());
+  if (stopped) {
+    text.text(" is not used: it is switched off");
+  } else if (stopped.error().code == Code::kNotFound) {
+    text.text(" does not answer: it is left as firmware had it");
+  } else {
+    text.text(" cannot be switched off: ").text(describe(stopped.error().code));
+  }
+  m.console.line(stopped ? port::Severity::kInfo : port::Severity::kWarning, text.view());
 }
 
 void announce(Machine& m, const pci::FunctionInfo& info) {
@@ -62,6 +82,17 @@ void warn_of(Machine& m, const manifest::FirmwareMemory& used) {
   m.console.line(port::Severity::kWarning, text.view());
 }
 
+/// The tree may name a line that this controller does not have.
+void enable_spi(Machine& m, std::string_view whose, unsigned intid, std::uint64_t affinity,
+                bool edge) {
+  const Status enabled = m.gic.enable_spi(intid, affinity, edge);
+  if (enabled) return;
+  Text<160> text;
+  text.text(whose).text(" interrupt ").dec(intid).text(" cannot be used: ");
+  text.text(describe(enabled.error().code));
+  m.console.line(port::Severity::kWarning, text.view());
+}
+
 /// A CPU that no domain owns takes the board's interrupts where there is one: faults and typing
 /// then cost no domain time.
 std::uint64_t housekeeping_affinity(const Machine& m) {
@@ -74,6 +105,17 @@ std::uint64_t housekeeping_affinity(const Machine& m) {
 }
 
 }  // namespace
+
+void stop_idle_units(Machine& m) {
+  for (const manifest::MemoryRange& unit : m.board.idle_smmus) {
+    ports::HwMmio registers(unit.base.value());
+    tell_idle(m, "an SMMUv3", unit.base, iommu::stop_idle_smmu(registers, m.clock));
+  }
+  for (const manifest::MemoryRange& unit : m.board.gic->idle_its) {
+    ports::HwMmio registers(unit.base.value());
+    tell_idle(m, "an ITS", unit.base, msi::Its::stop_idle(registers, m.clock));
+  }
+}
 
 void start_its(Machine& m) {
   if (!m.board.gic->its) return lacking(m, "GICv3 ITS");
@@ -96,12 +138,16 @@ void start_smmu(Machine& m) {
 void find_devices(Machine& m) {
   if (!m.board.bridge) return lacking(m, "PCI host bridge with a generic ECAM");
   const manifest::HostBridge& bridge = *m.board.bridge;
-  m.iommu_map = id_map(bridge.iommu_map);
-  m.msi_map = id_map(bridge.msi_map);
+  fill(m.iommu_map, bridge.iommu_map);
+  fill(m.msi_map, bridge.msi_map);
   m.ecam_window = ports::HwMmio(bridge.ecam.base.value());
   m.ecam.init(m.ecam_window, bridge.ecam.size, bridge.bus_first, bridge.bus_last);
-  pci::enumerate(m.ecam, {bridge.mem32.bus, bridge.mem32.host, bridge.mem32.size},
-                 {bridge.mem64.bus, bridge.mem64.host, bridge.mem64.size}, m.inventory);
+  StaticVector<pci::HostWindow, pci::kMaxHostWindows> windows;
+  for (const manifest::BridgeWindow& w : bridge.windows) {
+    (void)windows.push_back({w.bus, w.host, w.size, w.prefetchable});
+  }
+  pci::enumerate(m.ecam, {windows.begin(), windows.end()}, m.inventory);
+  pci::find_groups(m.inventory, m.id_maps);
   for (const pci::FunctionInfo& info : m.inventory.functions) announce(m, info);
   name_left(m, m.inventory.functions_left, "and what is beyond are left out: more functions than",
             pci::kMaxFunctions);
@@ -116,13 +162,13 @@ void enable_board_interrupts(Machine& m) {
   const std::uint64_t here = housekeeping_affinity(m);
   m.housekeeper = here;
   if (m.board.uart && m.board.uart->intid != 0) {
-    (void)m.gic.enable_spi(m.board.uart->intid, here, false);
+    enable_spi(m, "the console's", m.board.uart->intid, here, false);
     m.console.enable_receive_interrupt();
   }
   if (!m.has_smmu) return;
   for (const unsigned intid : {m.board.smmu->event_intid, m.board.smmu->gerror_intid}) {
     if (intid == 0) continue;
-    (void)m.gic.enable_spi(intid, here, true);
+    enable_spi(m, "the SMMU's", intid, here, true);
     // The SMMU works since before its line was edge-triggered: whatever a device that firmware left
     // running has caused meanwhile made its one edge when nobody looked (H57).
     m.come_again(intid);

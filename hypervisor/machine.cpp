@@ -107,6 +107,19 @@ assign::Hardware Machine::hardware() {
   return {&smmu, &its, &lpis, &routes, &clock, &console, &virtual_functions};
 }
 
+bool Machine::may_abort(Hpa address) const {
+  if (probing) return true;
+  if (!board.bridge) return false;
+  const auto inside = [address](Hpa base, std::uint64_t size) {
+    return address >= base && address - base < size;
+  };
+  bool any = inside(board.bridge->ecam.base, board.bridge->ecam.size);
+  for (const manifest::BridgeWindow& window : board.bridge->windows) {
+    any = any || inside(window.host, window.size);
+  }
+  return any;
+}
+
 void Machine::stop(std::string_view why) {
   console.line(port::Severity::kError, why);
   report_audit();

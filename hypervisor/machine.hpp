@@ -68,6 +68,7 @@ struct Machine {
 
   BootImage image{};
   manifest::Board board;
+  bool probing = false;  // the boot looks which of the board's units answer
   manifest::BootOptions options;
   manifest::Manifest manifest;
   std::span<const std::uint8_t> bundle;
@@ -98,6 +99,7 @@ struct Machine {
   pci::Inventory inventory;
   pci::IdMap iommu_map;
   pci::IdMap msi_map;
+  const std::array<const pci::IdMap*, 2> id_maps{&iommu_map, &msi_map};
 
   assign::LpiRoutes routes;
   msi::LpiAllocator lpis;
@@ -137,6 +139,8 @@ struct Machine {
   /// The reason why this machine will run nothing; switches the board off.
   [[noreturn]] void stop(std::string_view why);
   [[nodiscard]] assign::Hardware hardware();
+  /// Whether the address is one at which a device that does not answer is no fault of ours.
+  [[nodiscard]] bool may_abort(Hpa address) const;
 
   // report.cpp: machine-readable lines for `penstock run`, each about one event, rate-limited where
   // a guest causes them

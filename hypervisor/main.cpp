@@ -75,19 +75,44 @@ void guard_stacks(Machine& m) {
   }
 }
 
-/// The board's tree, its console, memory and our own address space. Nothing can be said before the
-/// console is there.
+/// What the tree has and cannot be used, as the parser comes to it.
+class FindingsOnConsole final : public manifest::Findings {
+ public:
+  FindingsOnConsole(Machine& m, std::span<const std::uint8_t> tree) : m_(m), tree_(tree) {}
+
+  void add(int node, manifest::Weight weight, std::string_view what) override {
+    Text<480> text;
+    manifest::write_path(text.text("board "), tree_, node);
+    text.text(": ").text(what);
+    m_.console.line(
+        weight == manifest::Weight::kRemark ? port::Severity::kInfo : port::Severity::kWarning,
+        text.view());
+  }
+
+ private:
+  Machine& m_;
+  std::span<const std::uint8_t> tree_;
+};
+
+/// The console first: a board that cannot go on says why.
+void find_console(Machine& m, std::span<const std::uint8_t> tree) {
+  m.console.name_source(0, "penstock");
+  const auto uart = manifest::find_console(tree);
+  if (!uart) return;
+  arch::add_device_to_boot_map(uart->registers.base);
+  m.console.attach(*uart, m.clock);
+}
+
+/// The board's tree, its console, memory and our own address space.
 void start_machine(Machine& m, Hpa image, Hpa tree) {
   arch::enable_boot_map(image, tree);
-  const auto board = manifest::parse_board(memory_at(tree, kLargestTree));
-  if (!board) arch::panic("the board's device tree is unusable");
-  m.board = *board;
+  const auto blob = memory_at(tree, kLargestTree);
+  find_console(m, blob);
+  FindingsOnConsole findings(m, blob);
+  require(m, manifest::parse_board(blob, m.board, findings), "the board's device tree");
+  if (!m.board.boots) arch::panic("Penstock cannot run on this board");
+  if (m.board.memory.empty()) arch::panic("the board's device tree has no memory");
   m.options = manifest::boot_options(m.board.bootargs);
-  if (m.board.uart) {
-    arch::add_device_to_boot_map(m.board.uart->registers.base);
-    m.console.attach(m.board.uart->registers.base.value(), m.clock);
-  }
-  m.console.name_source(0, "penstock");
   m.psci = platform::Psci(m.board.psci == manifest::Conduit::kSmc   ? platform::PsciConduit::kSmc
                           : m.board.psci == manifest::Conduit::kHvc ? platform::PsciConduit::kHvc
                                                                     : platform::PsciConduit::kNone);
@@ -201,8 +226,11 @@ void greet(Machine& m) {
   auto& self = *static_cast<arch::Cpu*>(boot_cpu);
   start_interrupts(m);
   start_own_cpu(m, self);
+  m.probing = true;
+  stop_idle_units(m);
   start_its(m);
   start_smmu(m);
+  m.probing = false;
   find_devices(m);
   read_manifest(m);
   create_domains(m);

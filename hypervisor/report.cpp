@@ -143,7 +143,10 @@ void report_device(Machine& m, const Partition& partition, const assign::Device&
 void Machine::report_memory() {
   Text<240> json;
   json.text("{\"image\":").dec(static_cast<std::uint64_t>(_bss_start - _image_start));
-  json.text(",\"image_memory\":").dec(image.image_bytes).text(",\"pool\":").dec(kPoolBytes);
+  json.text(",\"image_memory\":")
+      .dec(image.image_bytes)
+      .text(",\"pool\":")
+      .dec(pool_bytes(board.cpus.size()));
   json.text(",\"pool_base\":\"").hex(pool_base.value()).text("\"");
   json.text(",\"used\":").dec(image.image_bytes + pool.used_bytes() + device_bytes);
   json.text(",\"payloads\":").dec(image.bundle_bytes).text("}");

@@ -8,6 +8,7 @@ struct Machine;
 
 // hardware_setup.cpp: each says what is missing and what follows from it; a board without ITS, SMMU
 // or host bridge can still run domains without devices.
+void stop_idle_units(Machine& m);
 void start_its(Machine& m);
 void start_smmu(Machine& m);
 void find_devices(Machine& m);

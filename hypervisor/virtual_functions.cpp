@@ -61,7 +61,7 @@ Status VirtualFunctions::admit(Physical& physical, unsigned i) {
   const auto info = physical.pf.vf(i);
   if (!info) return fail(Code::kHardwareError, physical.device->info.bdf.value());
   TRY(machine_->inventory.functions.push_back(*info));
-  pci::find_groups(machine_->inventory);
+  pci::find_groups(machine_->inventory, machine_->id_maps);
   ++physical.on;
   return fill_device(*machine_, physical.first + i, machine_->inventory.functions.back());
 }

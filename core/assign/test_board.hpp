@@ -279,7 +279,7 @@ struct TestBoard {
   Status enumerate() {
     constexpr pci::HostWindow kMem32{0x1000'0000, Hpa(0x1000'0000), 0x2eff'0000};
     constexpr pci::HostWindow kMem64{0x80'0000'0000, Hpa(0x80'0000'0000), 512 * kGiB};
-    pci::enumerate(ecam, kMem32, kMem64, inventory);
+    pci::enumerate(ecam, std::array{kMem32, kMem64}, inventory);
     return {};
   }
   /// The quarantined device in `slot` of the root bus, not yet in a domain's set.

@@ -2,267 +2,291 @@
 
 #include <libfdt.h>
 
+#include "core/manifest/board_reader.hpp"
+
 namespace penstock::manifest {
 namespace {
 
-constexpr unsigned kFirstSpi = 32;
-constexpr unsigned kFirstPpi = 16;
+constexpr std::uint64_t kGicFrame = 64 * kKiB;
+constexpr std::uint64_t kAddressEnd = std::uint64_t{1} << 48;  // of the largest address space
 
-struct Cells {
-  const fdt32_t* data = nullptr;
-  unsigned count = 0;
-
-  [[nodiscard]] std::uint32_t at(unsigned i) const {
-    return i < count ? fdt32_to_cpu(fdt32_ld(data + i)) : 0;
-  }
-  [[nodiscard]] std::uint64_t number(unsigned first, unsigned cells) const {
-    std::uint64_t value = 0;
-    for (unsigned i = 0; i < cells; ++i) value = value << 32 | at(first + i);
-    return value;
-  }
-  static std::uint32_t fdt32_ld(const fdt32_t* p) {
-    const auto* b = reinterpret_cast<const unsigned char*>(p);
-    return static_cast<std::uint32_t>(b[0] | b[1] << 8 | b[2] << 16) |
-           static_cast<std::uint32_t>(b[3]) << 24;
-  }
-};
-
-Cells cells_of(const void* fdt, int node, const char* name) {
-  int length = 0;
-  const void* data = fdt_getprop(fdt, node, name, &length);
-  if (data == nullptr || length < 4) return {};
-  return {static_cast<const fdt32_t*>(data), static_cast<unsigned>(length) / 4};
+/// Rights are given by pages, so that one page cannot belong to both.
+bool share_pages(const MemoryRange& a, const MemoryRange& b) {
+  const Hpa start_a = a.base.align_down(kPageSize);
+  const Hpa start_b = b.base.align_down(kPageSize);
+  const std::uint64_t size_a = (a.base + a.size).align_up(kPageSize) - start_a;
+  const std::uint64_t size_b = (b.base + b.size).align_up(kPageSize) - start_b;
+  return overlaps(start_a.value(), size_a, start_b.value(), size_b);
 }
 
-std::optional<MemoryRange> reg(const void* fdt, int node, unsigned index) {
-  const int parent = fdt_parent_offset(fdt, node);
-  const int address_cells = parent < 0 ? 2 : fdt_address_cells(fdt, parent);
-  const int size_cells = parent < 0 ? 2 : fdt_size_cells(fdt, parent);
-  if (address_cells < 1 || address_cells > 2 || size_cells < 0 || size_cells > 2) return {};
+/// Everything of the board that has addresses of its own.
+template <typename Visit>
+void for_each_range(const Board& board, Visit&& visit) {
+  for (const MemoryRange& each : board.memory) visit(each);
+  if (board.uart) visit(board.uart->registers);
+  if (board.gic) {
+    visit(board.gic->distributor);
+    for (const MemoryRange& each : board.gic->redistributors) visit(each);
+    if (board.gic->its) visit(*board.gic->its);
+    for (const MemoryRange& each : board.gic->idle_its) visit(each);
+  }
+  if (board.smmu) visit(board.smmu->registers);
+  for (const MemoryRange& each : board.idle_smmus) visit(each);
+  if (!board.bridge) return;
+  visit(board.bridge->ecam);
+  for (const BridgeWindow& each : board.bridge->windows) visit({each.host, each.size});
+}
+
+void write_node_path(TextWriter& out, const void* fdt, int node) {
+  char path[200];
+  const bool known = fdt_get_path(fdt, node, path, sizeof(path)) == 0;
+  out.text(known ? std::string_view(path) : "a node");
+}
+
+}  // namespace
+
+void write_path(TextWriter& out, std::span<const std::uint8_t> blob, int node) {
+  write_node_path(out, blob.data(), node);
+}
+
+void BoardReader::say(int node, Weight weight, std::string_view what) {
+  findings.add(node, weight, what);
+  if (weight == Weight::kNoBoot) board.boots = false;
+}
+
+TextWriter& BoardReader::name(TextWriter& out, const NodePath& path) const {
+  write_node_path(out, tree.fdt(), path.node());
+  const std::string_view kind = tree.text(path.node(), "compatible");
+  if (!kind.empty()) out.text(" (").text(kind.substr(0, 40)).ch(')');
+  return out;
+}
+
+bool BoardReader::is_free(const MemoryRange& range) const {
+  bool free = range.size != 0 && fits(range.base.value(), range.size, kAddressEnd);
+  for_each_range(board, [&](const MemoryRange& other) {
+    free = free && (other.size == 0 || !share_pages(range, other));
+  });
+  return free;
+}
+
+std::optional<MemoryRange> BoardReader::registers(const NodePath& path, unsigned index,
+                                                  std::uint64_t bytes, Weight weight) {
+  const auto at = tree.reg(path, index);
+  if (!at) {
+    say(path.node(), weight, at.why);
+    return std::nullopt;
+  }
+  if (at->size >= bytes && is_free(*at)) return *at;
+  Message text;
+  text.text("its registers at ").hex(at->base.value()).text(", ").hex(at->size);
+  text.text(at->size < bytes ? " bytes, are too small"
+                             : " bytes, lie over memory or another device");
+  say(path.node(), weight, text);
+  return std::nullopt;
+}
+
+void BoardReader::read_memory() {
+  for (NodePath at = tree.root(); tree.next(at);) {
+    if (tree.text(at.node(), "device_type") != "memory" || !tree.enabled(at)) continue;
+    for (unsigned i = 0;; ++i) {
+      const auto range = tree.reg(at, i);
+      if (!range) break;
+      if (range->size == 0) continue;
+      const bool room = !board.memory.full();
+      if (room && is_free(*range)) {
+        (void)board.memory.push_back(*range);
+        continue;
+      }
+      Message text;
+      text.text("memory at ").hex(range->base.value()).text(", ").hex(range->size);
+      text.text(room ? " bytes, lies over other memory or beyond 48 bits: not used"
+                     : " bytes, is one range too many: not used");
+      say(at.node(), Weight::kRemark, text);
+    }
+  }
+  if (board.memory.empty()) {
+    say(0, Weight::kRemark, "the tree has no memory: firmware has to add it before the boot");
+  }
+}
+
+/// A range that runs over the end of the address space ends there.
+void BoardReader::reserve(int node, std::uint64_t base, std::uint64_t size) {
+  if (size == 0) return;
+  if (base + size < base) size = 0 - base;
+  if (board.reserved.push_back({Hpa(base), size})) return;
+  // Once: the rest of it could be used by a domain.
+  if (board.boots) say(node, Weight::kNoBoot, "there are too many ranges of reserved memory");
+}
+
+void BoardReader::read_reserved() {
+  for (int i = 0; i < fdt_num_mem_rsv(tree.fdt()); ++i) {
+    std::uint64_t address = 0;
+    std::uint64_t size = 0;
+    if (fdt_get_mem_rsv(tree.fdt(), i, &address, &size) != 0) break;
+    reserve(0, address, size);
+  }
+  const int parent = fdt_path_offset(tree.fdt(), "/reserved-memory");
+  if (parent < 0) return;
+  int node = 0;
+  fdt_for_each_subnode(node, tree.fdt(), parent) {
+    if (tree.cells(node, "reg").count != 0 && !reserved_range(parent, node, 0)) {
+      say(node, Weight::kNoBoot, "reserved memory has cells of an unusual size");
+    }
+    for (unsigned i = 0; i < 2 * kMaxReservedRanges; ++i) {
+      const auto range = reserved_range(parent, node, i);
+      if (!range) break;
+      reserve(node, range->base.value(), range->size);
+    }
+  }
+}
+
+/// The node's parent is on the root, so that its addresses are the machine's.
+std::optional<MemoryRange> BoardReader::reserved_range(int parent, int node, unsigned index) const {
+  const int address_cells = fdt_address_cells(tree.fdt(), parent);
+  const int size_cells = fdt_size_cells(tree.fdt(), parent);
+  if (address_cells < 1 || address_cells > 2 || size_cells < 1 || size_cells > 2) return {};
   const auto ac = static_cast<unsigned>(address_cells);
   const auto sc = static_cast<unsigned>(size_cells);
-  const Cells cells = cells_of(fdt, node, "reg");
+  const Cells reg = tree.cells(node, "reg");
   const unsigned first = index * (ac + sc);
-  if (first + ac + sc > cells.count) return {};
-  const MemoryRange range{Hpa(cells.number(first, ac)), cells.number(first + ac, sc)};
-  if (range.base.value() + range.size < range.base.value()) return {};
-  return range;
+  if (first + ac + sc > reg.count) return {};
+  return MemoryRange{Hpa(reg.number(first, ac)), reg.number(first + ac, sc)};
 }
 
-/// INTID of entry `index` of `interrupts` (three cells: kind, number, flags), 0 when there is none.
-unsigned interrupt(const void* fdt, int node, unsigned index) {
-  const Cells cells = cells_of(fdt, node, "interrupts");
-  if (3 * index + 3 > cells.count) return 0;
-  return cells.at(3 * index + 1) + (cells.at(3 * index) == 0 ? kFirstSpi : kFirstPpi);
-}
-
-unsigned named_interrupt(const void* fdt, int node, const char* name) {
-  const int index = fdt_stringlist_search(fdt, node, "interrupt-names", name);
-  return index < 0 ? 0 : interrupt(fdt, node, static_cast<unsigned>(index));
-}
-
-bool enabled(const void* fdt, int node) {
-  int length = 0;
-  const auto* status = static_cast<const char*>(fdt_getprop(fdt, node, "status", &length));
-  return status == nullptr || (length >= 3 && status[0] == 'o' && status[1] == 'k');
-}
-
-/// The first enabled node that claims compatibility; negative when there is none.
-int find(const void* fdt, const char* compatible) {
-  int node = fdt_node_offset_by_compatible(fdt, -1, compatible);
-  while (node >= 0 && !enabled(fdt, node)) {
-    node = fdt_node_offset_by_compatible(fdt, node, compatible);
+void BoardReader::read_cpus() {
+  const int parent = fdt_path_offset(tree.fdt(), "/cpus");
+  const int cells = parent < 0 ? 0 : fdt_address_cells(tree.fdt(), parent);
+  int node = 0;
+  unsigned left_out = 0;
+  bool by_psci = true;
+  if (cells == 1 || cells == 2) {
+    fdt_for_each_subnode(node, tree.fdt(), parent) {
+      if (tree.text(node, "device_type") != "cpu") continue;
+      if (tree.has(node, "status") && !tree.text(node, "status").starts_with("ok")) continue;
+      const std::uint64_t affinity =
+          tree.cells(node, "reg").number(0, static_cast<unsigned>(cells));
+      if (!board.cpus.push_back(affinity)) ++left_out;
+      if (tree.has(node, "enable-method") && tree.text(node, "enable-method") != "psci") {
+        by_psci = false;
+      }
+    }
   }
-  return node;
+  if (board.cpus.empty()) return say(0, Weight::kNoBoot, "the tree has no CPU");
+  if (left_out != 0) {
+    Message text;
+    text.dec(left_out).text(" CPUs are too many: they stay off");
+    say(parent, Weight::kRemark, text);
+  }
+  if (!by_psci) say(parent, Weight::kRemark, "CPUs that PSCI does not start stay off");
 }
 
-void read_bootargs(const void* fdt, Board& board) {
-  const int node = fdt_path_offset(fdt, "/chosen");
-  int length = 0;
-  const void* data = node < 0 ? nullptr : fdt_getprop(fdt, node, "bootargs", &length);
-  if (data == nullptr || length <= 1) return;
-  const std::string_view all{static_cast<const char*>(data), static_cast<std::size_t>(length)};
-  board.bootargs = all.substr(0, all.find('\0'));
+void BoardReader::read_psci() {
+  NodePath at = tree.root();
+  bool found = false;
+  for (const char* kind : {"arm,psci-1.0", "arm,psci-0.2"}) {
+    if (found) break;
+    at = tree.root();
+    found = tree.next_compatible(at, kind);
+  }
+  const std::string_view method = found ? tree.text(at.node(), "method") : std::string_view();
+  if (method == "smc") board.psci = Conduit::kSmc;
+  if (method == "hvc") board.psci = Conduit::kHvc;
+  if (board.psci != Conduit::kNone) return;
+  say(found ? at.node() : 0, Weight::kRemark,
+      "there is no PSCI 0.2 or later: other CPUs stay off, and the board cannot be switched off");
 }
 
-void read_seed(const void* fdt, Board& board) {
-  const int node = fdt_path_offset(fdt, "/chosen");
+void BoardReader::read_chosen() {
+  board.model = tree.text(0, "model");
+  const int node = fdt_path_offset(tree.fdt(), "/chosen");
+  if (node < 0) return;
+  board.bootargs = tree.text(node, "bootargs");
   int length = 0;
-  const void* data = node < 0 ? nullptr : fdt_getprop(fdt, node, "rng-seed", &length);
+  const void* data = fdt_getprop(tree.fdt(), node, "rng-seed", &length);
   if (data == nullptr || length < static_cast<int>(kSeedBytes)) return;
   Seed seed;
   for (std::size_t i = 0; i < seed.size(); ++i) seed[i] = static_cast<const std::uint8_t*>(data)[i];
   board.rng_seed = seed;
 }
 
-void read_memory(const void* fdt, Board& board) {
-  int node = -1;
-  while ((node = fdt_node_offset_by_prop_value(fdt, node, "device_type", "memory", 7)) >= 0) {
-    for (unsigned i = 0; !board.memory.full(); ++i) {
-      const auto range = reg(fdt, node, i);
-      if (!range) break;
-      (void)board.memory.push_back(*range);
-    }
+void BoardReader::read_console() {
+  const ConsoleFound console = console_of(tree);
+  const int node = console.path ? console.path->node() : 0;
+  if (!console.uart) return say(node, Weight::kRemark, console.why);
+  if (!is_free(console.uart->registers)) {
+    return say(node, Weight::kRemark, "the console's registers lie over something else");
+  }
+  board.uart = console.uart;
+  if (!console.why.empty()) {
+    Message text;
+    text.text("the console cannot be typed at: ").text(console.why);
+    say(node, Weight::kRemark, text);
   }
 }
 
-/// The host bridge that read_bridge() takes.
-int find_bridge(const void* fdt) {
-  return find(fdt, "pci-host-ecam-generic");
-}
-
-/// What the reserved memory of `node` is for, if it is for PCI functions: in `iommu-addresses` a
-/// device each, then where the device sees the memory, in cells as its own `reg` has them.
-Status read_users(const void* fdt, int node, const MemoryRange& memory, Board& board) {
-  const Cells users = cells_of(fdt, node, "iommu-addresses");
-  const int bridge = find_bridge(fdt);
-  for (unsigned i = 0; i < users.count && bridge >= 0;) {
-    const int user = fdt_node_offset_by_phandle(fdt, users.at(i));
-    const int parent = user < 0 ? user : fdt_parent_offset(fdt, user);
-    const int address_cells = parent < 0 ? parent : fdt_address_cells(fdt, parent);
-    const int size_cells = parent < 0 ? parent : fdt_size_cells(fdt, parent);
-    // How long the entry is cannot be known, nor what follows: nobody is above suspicion.
-    if (address_cells < 0 || size_cells < 0) {
-      return board.firmware_memory.push_back({memory, std::nullopt});
-    }
-    i += 1 + static_cast<unsigned>(address_cells) + static_cast<unsigned>(size_cells);
-    std::optional<std::uint8_t> devfn;
-    int at = user;
-    while (at >= 0 && at != bridge) {
-      const Cells reg = cells_of(fdt, at, "reg");  // IEEE 1275 PCI
-      devfn.reset();
-      if (reg.count != 0) devfn = static_cast<std::uint8_t>(reg.at(0) >> 8);
-      at = fdt_parent_offset(fdt, at);
-    }
-    if (at == bridge) TRY(board.firmware_memory.push_back({memory, devfn}));
-  }
-  return {};
-}
-
-Status read_reserved(const void* fdt, Board& board) {
-  for (int i = 0; i < fdt_num_mem_rsv(fdt); ++i) {
-    std::uint64_t address = 0;
-    std::uint64_t size = 0;
-    if (fdt_get_mem_rsv(fdt, i, &address, &size) != 0) break;
-    TRY(board.reserved.push_back({Hpa(address), size}));
-  }
-  const int parent = fdt_path_offset(fdt, "/reserved-memory");
-  if (parent < 0) return {};
-  for (int node = fdt_first_subnode(fdt, parent); node >= 0; node = fdt_next_subnode(fdt, node)) {
-    const auto range = reg(fdt, node, 0);
-    if (range) TRY(board.reserved.push_back(*range));
-    TRY(read_users(fdt, node, range.value_or(MemoryRange{}), board));
-  }
-  return {};
-}
-
-void read_cpus(const void* fdt, Board& board) {
-  const int parent = fdt_path_offset(fdt, "/cpus");
-  if (parent < 0) return;
-  const auto cells = static_cast<unsigned>(fdt_address_cells(fdt, parent));
-  for (int node = fdt_first_subnode(fdt, parent); node >= 0; node = fdt_next_subnode(fdt, node)) {
-    int length = 0;
-    const auto* type = static_cast<const char*>(fdt_getprop(fdt, node, "device_type", &length));
-    if (type == nullptr || length < 4 || type[0] != 'c' || !enabled(fdt, node)) continue;
-    if (board.cpus.full()) return;
-    (void)board.cpus.push_back(cells_of(fdt, node, "reg").number(0, cells > 2 ? 2 : cells));
-  }
-}
-
-void read_psci(const void* fdt, Board& board) {
-  int node = find(fdt, "arm,psci-1.0");
-  if (node < 0) node = find(fdt, "arm,psci-0.2");
-  if (node < 0) return;
-  int length = 0;
-  const auto* method = static_cast<const char*>(fdt_getprop(fdt, node, "method", &length));
-  if (method == nullptr || length < 4) return;
-  board.psci = method[0] == 's' ? Conduit::kSmc : Conduit::kHvc;
-}
-
-void read_gic(const void* fdt, Board& board) {
-  const int node = find(fdt, "arm,gic-v3");
-  if (node < 0) return;
+void BoardReader::read_gic() {
+  NodePath at = tree.root();
+  if (!tree.next_compatible(at, "arm,gic-v3")) return tell_other_controller();
   GicBoard gic;
-  const auto distributor = reg(fdt, node, 0);
+  const auto distributor = registers(at, 0, kGicFrame, Weight::kNoBoot);
   if (!distributor) return;
   gic.distributor = *distributor;
-  const std::uint32_t regions = cells_of(fdt, node, "#redistributor-regions").at(0);
-  for (unsigned i = 0; i < (regions == 0 ? 1 : regions) && !gic.redistributors.full(); ++i) {
-    if (const auto range = reg(fdt, node, 1 + i)) (void)gic.redistributors.push_back(*range);
-  }
-  const int its = find(fdt, "arm,gic-v3-its");
-  if (its >= 0) gic.its = reg(fdt, its, 0);
-  if (!gic.redistributors.empty()) board.gic = gic;
-}
-
-void read_smmu(const void* fdt, Board& board) {
-  const int node = find(fdt, "arm,smmu-v3");
-  if (node < 0) return;
-  const auto registers = reg(fdt, node, 0);
-  if (!registers) return;
-  SmmuBoard smmu{*registers, named_interrupt(fdt, node, "eventq"),
-                 named_interrupt(fdt, node, "gerror")};
-  if (smmu.event_intid == 0) smmu.event_intid = named_interrupt(fdt, node, "combined");
-  board.smmu = smmu;
-}
-
-void read_id_map(const Cells& cells, StaticVector<IdMapEntry, 8>& out) {
-  for (unsigned i = 0; i + 4 <= cells.count && !out.full(); i += 4) {
-    (void)out.push_back({cells.at(i), cells.at(i + 2), cells.at(i + 3)});
-  }
-}
-
-void read_bridge(const void* fdt, Board& board) {
-  const int node = find_bridge(fdt);
-  if (node < 0) return;
-  const auto ecam = reg(fdt, node, 0);
-  if (!ecam) return;
-  HostBridge bridge;
-  bridge.ecam = *ecam;
-  const Cells buses = cells_of(fdt, node, "bus-range");
-  bridge.bus_first = buses.at(0);
-  bridge.bus_last = buses.count >= 2 ? buses.at(1) : 255;
-  const Cells ranges = cells_of(fdt, node, "ranges");
-  constexpr unsigned kEntry = 7;  // 3 cells PCI address, 2 cells CPU address, 2 cells size
-  for (unsigned i = 0; i + kEntry <= ranges.count; i += kEntry) {
-    const BridgeWindow window{ranges.number(i + 1, 2), Hpa(ranges.number(i + 3, 2)),
-                              ranges.number(i + 5, 2)};
-    const unsigned space = (ranges.at(i) >> 24) & 3;  // IEEE 1275 PCI binding: ss field
-    if (space == 2) bridge.mem32 = window;
-    if (space == 3) bridge.mem64 = window;
-  }
-  read_id_map(cells_of(fdt, node, "iommu-map"), bridge.iommu_map);
-  read_id_map(cells_of(fdt, node, "msi-map"), bridge.msi_map);
-  board.bridge = bridge;
-}
-
-}  // namespace
-
-Result<Board> parse_board(std::span<const std::uint8_t> blob) {
-  const void* fdt = blob.data();
-  if (blob.size() < 64) return fail(Code::kBadDeviceTree, blob.size());
-  const int header = fdt_check_header(fdt);
-  if (header != 0) return fail(Code::kBadDeviceTree, static_cast<std::uint64_t>(-header));
-  if (fdt_totalsize(fdt) > blob.size()) return fail(Code::kBadDeviceTree, fdt_totalsize(fdt));
-  Board board;
-  board.tree_bytes = fdt_totalsize(fdt);
-  read_memory(fdt, board);
-  TRY(read_reserved(fdt, board));
-  read_cpus(fdt, board);
-  read_psci(fdt, board);
-  read_bootargs(fdt, board);
-  read_seed(fdt, board);
-  const int uart = find(fdt, "arm,pl011");
-  if (uart >= 0) {
-    if (const auto registers = reg(fdt, uart, 0)) {
-      board.uart = Uart{*registers, interrupt(fdt, uart, 0)};
+  board.gic = gic;
+  const Cells claimed = tree.cells(at.node(), "#redistributor-regions");
+  const std::uint32_t regions = claimed.count == 0 ? 1 : claimed.at(0);
+  StaticVector<MemoryRange, kMaxRedistributorRegions>& found = board.gic->redistributors;
+  for (std::uint32_t i = 0; i < regions; ++i) {
+    const auto range = tree.reg(at, 1 + i);
+    if (!range && i != 0) {
+      say(at.node(), Weight::kRemark, "it has fewer redistributor regions than it says");
+      break;
     }
+    const auto usable = registers(at, 1 + i, 2 * kGicFrame, Weight::kNoBoot);
+    if (!usable) break;
+    if (found.push_back(*usable)) continue;
+    say(at.node(), Weight::kRemark, "it has too many redistributor regions: the last are not used");
+    break;
   }
-  read_gic(fdt, board);
-  read_smmu(fdt, board);
-  read_bridge(fdt, board);
-  if (board.memory.empty() || board.cpus.empty()) return fail(Code::kBadDeviceTree);
-  return board;
+  if (found.empty()) board.gic.reset();
+}
+
+/// There is no GICv3: what there is instead.
+void BoardReader::tell_other_controller() {
+  constexpr std::string_view kNeeded = "Penstock needs a GICv3 (arm,gic-v3)";
+  for (NodePath at = tree.root(); tree.next(at);) {
+    const std::string_view kind = tree.text(at.node(), "compatible");
+    const auto is = [kind](std::string_view part) {
+      return kind.find(part) != std::string_view::npos;
+    };
+    if (!(is("-gic") || is(",gic") || is("qgic")) || !tree.has(at.node(), "interrupt-controller"))
+      continue;
+    Message text;
+    text.text("the interrupt controller is of kind ").text(kind.substr(0, 40)).text(": ");
+    text.text(kNeeded);
+    return say(at.node(), Weight::kNoBoot, text);
+  }
+  Message text;
+  text.text("there is no interrupt controller that Penstock knows: ").text(kNeeded);
+  say(0, Weight::kNoBoot, text);
+}
+
+Status parse_board(std::span<const std::uint8_t> blob, Board& board, Findings& findings) {
+  const void* fdt = blob.data();
+  const int damage = fdt_check_full(fdt, blob.size());
+  if (damage != 0) return fail(Code::kBadDeviceTree, static_cast<std::uint64_t>(-damage));
+  board.tree_bytes = fdt_totalsize(fdt);
+  BoardReader reader{DeviceTree(fdt), board, findings};
+  reader.read_chosen();
+  reader.read_memory();
+  reader.read_reserved();
+  reader.read_console();
+  reader.read_cpus();
+  reader.read_psci();
+  reader.read_gic();
+  reader.read_bridges();
+  reader.read_idle_units();
+  board.assigns = board.boots && board.bridge && board.smmu && board.gic->its;
+  return {};
 }
 
 }  // namespace penstock::manifest

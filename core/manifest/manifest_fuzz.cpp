@@ -114,7 +114,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace penstock::manifest;
   const test::Bytes raw(data, data + size);
   parse_and_check(raw);
-  if (const auto board = parse_board(raw)) read_options(board->bootargs);
   read_options({reinterpret_cast<const char*>(data), size});
   if (size > 4096 || size < 40) return 0;
   test::Bytes bundle = test::wrap(raw, 12288);

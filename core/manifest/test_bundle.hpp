@@ -67,7 +67,7 @@ struct Domain {
 
 class Tree {
  public:
-  Tree() : buffer_(64 * kKiB) {
+  Tree() : buffer_(256 * kKiB) {
     fdt_create(buffer_.data(), static_cast<int>(buffer_.size()));
     fdt_finish_reservemap(buffer_.data());
   }

@@ -16,7 +16,7 @@ class RamMap {
     Hpa base;
     std::uint64_t size = 0;  // bytes
   };
-  static constexpr std::size_t kMaxRanges = 32;
+  static constexpr std::size_t kMaxRanges = 384;  // every reserved range splits another one
 
   /// Adds memory, shrunk to whole 4 KiB pages. kTableFull; kOverlap (arg: base) when it is known
   /// already; kOutOfRange (arg: base) when it does not end below 2^64.

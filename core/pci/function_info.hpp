@@ -33,7 +33,9 @@ struct FunctionInfo {
   bool multi_function = false;
   bool express = false;  // has a PCI Express capability; without: conventional PCI
   std::array<Bar, hw::pci::kBarCount> bars{};
-  bool placed = true;  // false: the windows had no room for a BAR, so it decodes none of them
+  bool placed = true;  // false: its BARs are nowhere, so it decodes none of them
+  /// It says itself where its BARs are, for good (Enhanced Allocation, PCIe 7.8.5): never placed.
+  bool fixed_bars = false;
   std::uint64_t rom_bytes = 0;  // size of the expansion ROM's window, which stays closed
 
   std::uint16_t vectors = 0;  // messages that it can have, of either kind
@@ -51,6 +53,7 @@ struct FunctionInfo {
   bool flr_express = false;  // by PCI Express
   bool ats = false;
   bool sriov = false;
+  bool cxl = false;  // Compute Express Link: caches or memory besides what PCI Express has
   bool acs = false;  // with all services that keep its functions, or what is behind it, apart
 
   // Bridges only.

@@ -20,8 +20,27 @@ TEST(IdMap, TranslatesInsideItsRangesOnly) {
 
 TEST(IdMap, FullIsAnAnswer) {
   IdMap map;
-  for (unsigned i = 0; i < 8; ++i) ASSERT_TRUE(map.add(i, i, 1));
-  EXPECT_EQ(map.add(9, 9, 1).error().code, Code::kTableFull);
+  for (unsigned i = 0; i < IdMap::kMaxEntries; ++i) ASSERT_TRUE(map.add(i, i, 1));
+  EXPECT_EQ(map.add(99, 99, 1).error().code, Code::kTableFull);
+}
+
+// Covers: S2.9 H62
+TEST(IdMap, IdentifiersThatDifferOutsideTheMaskAreOne) {
+  IdMap map;
+  map.set_mask(0xfff8);
+  ASSERT_TRUE(map.add(0x0100, 0x40, 0x100));
+  EXPECT_EQ(map.translate(0x0100).value(), 0x40U);
+  EXPECT_EQ(map.translate(0x0107).value(), 0x40U);
+  EXPECT_EQ(map.translate(0x0109).value(), 0x48U);
+}
+
+// Covers: S2.9 H62
+TEST(IdMap, IdentifierThatIsAnotherUnitsHasNoTranslationWhateverFollows) {
+  IdMap map;
+  ASSERT_TRUE(map.add_elsewhere(0x0100, 0x10));
+  ASSERT_TRUE(map.add(0, 0, 0x1'0000));
+  EXPECT_EQ(map.translate(0x0108).error(), fail(Code::kNotFound, 0x0108));
+  EXPECT_EQ(map.translate(0x0110).value(), 0x0110U);
 }
 
 TEST(IdMap, TheWholeRangeOfNumbersIsOneEntry) {

@@ -77,6 +77,18 @@ bool keeps_apart(const Inventory& inventory, const FunctionInfo& bridge) {
   return true;
 }
 
+/// Functions that share an ID behind the map's mask, or through overlapping entries.
+void group_same_ids(Inventory& inventory, const IdMap& map) {
+  for (std::size_t i = 0; i < inventory.functions.size(); ++i) {
+    const auto id = map.translate(inventory.functions[i].bdf.value());
+    for (std::size_t k = i + 1; k < inventory.functions.size() && id; ++k) {
+      const auto other = map.translate(inventory.functions[k].bdf.value());
+      if (!other || *other != *id) continue;
+      merge(inventory, inventory.functions[i].group, inventory.functions[k].group);
+    }
+  }
+}
+
 void group_behind(Inventory& inventory, const FunctionInfo& bridge) {
   if (keeps_apart(inventory, bridge)) return;
   const bool conventional = opens_conventional(bridge);
@@ -109,7 +121,7 @@ const FunctionInfo* bridge_above(const Inventory& inventory, unsigned bus) {
   return nullptr;
 }
 
-void find_groups(Inventory& inventory) {
+void find_groups(Inventory& inventory, std::span<const IdMap* const> ids) {
   for (FunctionInfo& info : inventory.functions) {
     info.group = info.bdf.value();
     info.aliased = false;
@@ -120,6 +132,7 @@ void find_groups(Inventory& inventory) {
     const FunctionInfo& bridge = inventory.functions[i];
     if (bridge.bridge && bridge.secondary != 0) group_behind(inventory, bridge);
   }
+  for (const IdMap* map : ids) group_same_ids(inventory, *map);
 }
 
 GroupMembers group_members(const Inventory& inventory, std::uint16_t group) {

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "core/base/ids.hpp"
 #include "core/base/result.hpp"
 #include "core/base/static_vector.hpp"
 #include "core/pci/function_info.hpp"
+#include "core/pci/id_map.hpp"
 
 namespace penstock::pci {
 
@@ -28,10 +30,13 @@ namespace penstock::pci {
 /// - a bridge to conventional PCI and everything behind it; these are `aliased` too
 /// - a function and the one whose routing ID it uses (alias_quirks.hpp)
 ///
+/// With `ids` (iommu-map, msi-map), functions that have one stream ID or one device ID, too: the
+/// SMMU or the ITS takes them for one.
+///
 /// These are the IOMMU groups of Linux (drivers/iommu/iommu.c, pci_device_group), but for two cases
 /// in which Linux trusts more: it takes the word of a function with ACS for its neighbour without,
 /// and keeps downstream ports without ACS apart. Again after functions were added.
-void find_groups(Inventory& inventory);
+void find_groups(Inventory& inventory, std::span<const IdMap* const> ids = {});
 
 /// The functions of a group, bridges too, in order of discovery.
 using GroupMembers = StaticVector<HostBdf, kMaxFunctions>;

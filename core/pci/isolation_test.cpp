@@ -105,7 +105,7 @@ TEST(Isolation, BehindABridgeToConventionalPciAllAreSeenAsTheBridge) {
   Ecam ecam;
   ecam.init(other, sim::PciHost::kEcamBytes, 0, 255);
   Inventory inventory;
-  enumerate(ecam, TestBoard::kMem32, TestBoard::kMem64, inventory);
+  enumerate(ecam, TestBoard::kWindows, inventory);
   edu2.config_write(4, 2, 6);
   const std::array<std::uint8_t, 4> bytes{};
   ASSERT_TRUE(edu2.dma_write(0x4000'0000, bytes));

@@ -111,7 +111,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Ecam ecam;
   ecam.init(wild, kEcamBytes, 0, 255);
   Inventory inventory;
-  enumerate(ecam, kMem32, kMem64, inventory);
+  enumerate(ecam, std::array{kMem32, kMem64}, inventory);
   judge(inventory);
   FastClock clock;
   for (const FunctionInfo& info : inventory.functions) {

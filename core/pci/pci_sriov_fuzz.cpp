@@ -105,7 +105,7 @@ void run(WildPf& wild) {
   Ecam ecam;
   ecam.init(wild, kEcamBytes, 0, 3);
   Inventory inventory;
-  enumerate(ecam, kMem32, kMem64, inventory);
+  enumerate(ecam, std::array{kMem32, kMem64}, inventory);
   std::uint64_t now = 0;
   SriovPf pf;
   if (inventory.sriov.empty() || !pf.init(inventory, inventory.sriov[0].pf, ecam)) return;

@@ -14,6 +14,7 @@ constexpr std::uint32_t kBarTypeMask = 6;
 constexpr std::uint32_t kBarType64 = 4;
 constexpr std::uint32_t kBarPrefetchable = 8;
 constexpr std::uint64_t kMemoryFlags = 0xf;
+constexpr std::uint32_t kCxlVendor = 0x1e98;  // Compute Express Link 8.1.1
 
 std::uint32_t sized(port::ConfigSpace& config, unsigned at) {
   const std::uint32_t before = config.read(at, 4);
@@ -80,6 +81,7 @@ void probe_capabilities(port::ConfigSpace& config, FunctionInfo& info) {
     if (id == hp::CapabilityId::kMsix) info.msix = here;
     note_vectors(config, at, id, info);
     if (id == hp::CapabilityId::kExpress) note_express(config, at, info);
+    if (id == hp::CapabilityId::kEnhancedAllocation) info.fixed_bars = true;
     if (id == hp::CapabilityId::kAdvancedFeatures) {
       info.advanced_features = here;
       const std::uint32_t caps = config.read(at + hp::advanced_features::kCaps, 1);
@@ -118,6 +120,10 @@ void probe_extended(port::ConfigSpace& config, FunctionInfo& info) {
     }
     info.ats |= id == hp::ExtendedId::kAddressTranslationServices;
     if (id == hp::ExtendedId::kAlternativeRoutingId) info.ari_at = static_cast<std::uint16_t>(at);
+    // Designated Vendor-Specific, with the vendor in the next word (PCIe 7.9.6).
+    if (id == hp::ExtendedId::kDesignatedVendorSpecific) {
+      info.cxl |= config.read(at + 4, 2) == kCxlVendor;
+    }
     if (id == hp::ExtendedId::kSingleRootIov) {
       info.sriov = true;
       info.sriov_at = static_cast<std::uint16_t>(at);

@@ -15,6 +15,7 @@ namespace penstock::pci {
 struct TestBoard {
   static constexpr HostWindow kMem32{0x1000'0000, Hpa(0x1000'0000), 0x2eff'0000};
   static constexpr HostWindow kMem64{0x80'0000'0000, Hpa(0x80'0000'0000), 512 * kGiB};
+  static constexpr std::array kWindows = {kMem32, kMem64};
 
   TestBoard() { ecam.init(host, sim::PciHost::kEcamBytes, 0, 255); }
 
@@ -27,7 +28,7 @@ struct TestBoard {
   }
   /// Whether all of it fits.
   bool enumerate() {
-    pci::enumerate(ecam, kMem32, kMem64, inventory);
+    pci::enumerate(ecam, kWindows, inventory);
     return inventory.functions_left.count == 0 && inventory.bridges_left.count == 0;
   }
 

@@ -2,6 +2,8 @@
 // pci_acs_enabled), built as inventories: a row for each function.
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include <vector>
 
 #include "core/hw/pci/express.hpp"
@@ -55,6 +57,28 @@ TEST(Topology, EachRootPortWithoutAcsIsAGroupWithWhatIsBehindIt) {
   ASSERT_EQ(members.size(), 2U);
   EXPECT_EQ(members[0], kPort);
   EXPECT_EQ(members[1], HostBdf(1, 0, 0));
+}
+
+// Covers: H62 S3.26
+TEST(Topology, FunctionsWithOneStreamIdOrOneDeviceIdAreOneGroup) {
+  Topology t;
+  for (const unsigned device : {1U, 2U, 3U, 4U}) t.endpoint({0, device, 0});
+  IdMap streams;
+  streams.set_mask(0xff'fff7);  // device 1 is seen as device 0, 3 as 2
+  ASSERT_TRUE(streams.add(0, 0x100, 0x100));
+  IdMap messages;
+  ASSERT_TRUE(messages.add(0x18, 5, 8));
+  ASSERT_TRUE(messages.add(0x20, 5, 8));
+  ASSERT_TRUE(messages.add(0, 0, 0x18));
+  find_groups(t.inventory, std::array<const IdMap*, 1>{&messages});
+  EXPECT_TRUE(t.together({0, 3, 0}, {0, 4, 0}));
+  EXPECT_FALSE(t.together({0, 1, 0}, {0, 2, 0}));
+  find_groups(t.inventory, std::array<const IdMap*, 1>{&streams});
+  EXPECT_TRUE(t.together({0, 2, 0}, {0, 3, 0}));
+  EXPECT_FALSE(t.together({0, 3, 0}, {0, 4, 0}));
+  EXPECT_FALSE(t.together({0, 1, 0}, {0, 2, 0}));
+  find_groups(t.inventory);
+  EXPECT_FALSE(t.together({0, 2, 0}, {0, 3, 0}));
 }
 
 /// A root port with ACS, above a switch with two downstream ports that have it or not.

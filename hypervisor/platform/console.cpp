@@ -1,14 +1,30 @@
 #include "hypervisor/platform/console.hpp"
 
+#include <new>
+
 #include "hypervisor/arch/aarch64/sysreg.hpp"
 
 namespace penstock::platform {
 
-void Console::attach(std::uint64_t pl011, port::Clock& clock) {
-  registers_ = ports::HwMmio(pl011);
-  uart_.start();
-  attached_ = true;
-  shared_.attach(uart_, clock);
+template <typename Driver, typename... Arguments>
+uart::Uart* Console::make(Arguments... arguments) {
+  static_assert(sizeof(Driver) <= sizeof(driver_) && alignof(Driver) <= 16);
+  return new (driver_.data()) Driver(registers_, arguments...);
+}
+
+void Console::attach(const manifest::Uart& uart, port::Clock& clock) {
+  using Kind = manifest::UartKind;
+  registers_ = ports::HwMmio(uart.registers.base.value());
+  switch (uart.kind) {
+    case Kind::kPl011: uart_ = make<uart::Pl011>(); break;
+    case Kind::kSbsa: uart_ = make<uart::Pl011>(uart::Pl011::Kind::kSbsa); break;
+    case Kind::k8250: uart_ = make<uart::Uart8250>(uart.shift, uart.width); break;
+    case Kind::kImx: uart_ = make<uart::ImxUart>(); break;
+    case Kind::kImxLpuart: uart_ = make<uart::ImxLpuart>(); break;
+    case Kind::kGeni: uart_ = make<uart::GeniUart>(); break;
+  }
+  uart_->start();
+  shared_.attach(*uart_, clock);
 }
 
 void Console::come_again(Unsent unsent) {
@@ -60,16 +76,16 @@ void Console::event(std::string_view event, std::string_view json) {
 }
 
 void Console::raw(std::string_view text) {
-  if (!attached_) return;
-  for (const char c : text) panic_sender_.send(uart_, c);
+  if (uart_ == nullptr) return;
+  for (const char c : text) panic_sender_.send(*uart_, c);
 }
 
 int Console::receive() {
-  return uart_.receive();
+  return uart_ != nullptr ? uart_->receive() : -1;
 }
 
 void Console::enable_receive_interrupt() {
-  uart_.enable_receive_interrupt();
+  if (uart_ != nullptr) uart_->enable_receive_interrupt();
 }
 
 }  // namespace penstock::platform

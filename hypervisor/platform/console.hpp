@@ -2,13 +2,19 @@
 // comes back for what could not be sent at once.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
 
+#include "core/manifest/board.hpp"
 #include "core/port/log.hpp"
+#include "core/uart/geni.hpp"
+#include "core/uart/imx.hpp"
 #include "core/uart/pl011.hpp"
 #include "core/uart/shared_console.hpp"
+#include "core/uart/uart_8250.hpp"
 #include "hypervisor/ports/hw_mmio.hpp"
 
 namespace penstock::platform {
@@ -17,8 +23,8 @@ inline constexpr unsigned kSources = uart::SharedConsole::kSources;
 
 class Console final : public port::Log {
  public:
-  /// The UART at this physical address, already mapped; before that what is said waits.
-  void attach(std::uint64_t pl011, port::Clock& clock);
+  /// The board's UART, its registers already mapped; before that what is said waits.
+  void attach(const manifest::Uart& uart, port::Clock& clock);
   /// From now on guests run, and nobody waits for the UART any more.
   void boot_is_over() { waits_ = false; }
   void name_source(unsigned source, std::string_view name) { shared_.name_source(source, name); }
@@ -52,12 +58,15 @@ class Console final : public port::Log {
   /// This CPU comes again for what is unsent: EL2's timer, one shot.
   static void come_again(Unsent unsent);
   void after_line(Unsent unsent);
+  template <typename Driver, typename... Arguments>
+  uart::Uart* make(Arguments... arguments);
 
   ports::HwMmio registers_;
-  uart::Pl011 uart_{registers_};
+  /// The one driver that attach() makes, and room for any of them.
+  uart::Uart* uart_ = nullptr;
+  alignas(16) std::array<std::byte, 64> driver_{};
   uart::WaitingSender panic_sender_;
   uart::SharedConsole shared_;
-  bool attached_ = false;
   bool waits_ = true;  // during the boot
 };
 

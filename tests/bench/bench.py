@@ -34,7 +34,7 @@ MESSAGE_BUDGET = 1600
 CONFIG_BUDGET = 800
 BAR_BUDGET = 10
 BOOT_MILLION = 25
-IMAGE_BUDGET = 384 << 10
+IMAGE_BUDGET = 448 << 10
 MEMORY_BUDGET = 8 << 20
 # A guest may say something on its console while it reads; a trap per doorbell would be one or more.
 SYNC_PER_READ = 0.001

@@ -77,7 +77,7 @@ def test_guest_with_an_iommu_keeps_its_devices_apart(report):
 
 def test_report_says_what_it_cost(report):
     assert report["board"] == "qemu-virt-gicv3-smmuv3"
-    assert 0 < report["penstock"]["image_bytes"] <= 384 << 10
+    assert 0 < report["penstock"]["image_bytes"] <= 448 << 10
     assert 0 < report["penstock"]["memory_used"] <= 8 << 20
     for name in ("store", "net"):
         assert sum(value for value in report["exits"][name].values()) > 0

@@ -14,7 +14,7 @@ struct Vcpu;
 
 namespace penstock::arch {
 
-inline constexpr unsigned kMaxCpus = 8;
+inline constexpr unsigned kMaxCpus = 64;
 inline constexpr std::uint64_t kStackBytes = 16 * 1024;
 /// Below each stack as much address space where nothing is mapped, so that a stack pointer that is
 /// good has this bit set, which the vectors look at (vectors.S).

@@ -130,16 +130,7 @@ extern "C" [[noreturn]] void penstock_panic(const char* reason) {
 bool forgive_device_abort(GuestFrame& frame) {
   if (!vm::is_own_external_abort(PENSTOCK_READ_SYSREG(esr_el2))) return false;
   if (!vm::is_own_state(frame.spsr) || !is_in_image(frame.elr)) return false;
-  const auto& bridge = machine().board.bridge;
-  const std::uint64_t far = PENSTOCK_READ_SYSREG(far_el2);
-  const auto inside = [far](Hpa base, std::uint64_t size) {
-    return far >= base.value() && far - base.value() < size;
-  };
-  if (!bridge || !(inside(bridge->mem32.host, bridge->mem32.size) ||
-                   inside(bridge->mem64.host, bridge->mem64.size) ||
-                   inside(bridge->ecam.base, bridge->ecam.size))) {
-    return false;
-  }
+  if (!machine().may_abort(Hpa(PENSTOCK_READ_SYSREG(far_el2)))) return false;
   const auto forgiven = vm::forgive_access(*reinterpret_cast<const std::uint32_t*>(frame.elr));
   if (!forgiven) return false;
   if (forgiven->load) frame.write(forgiven->reg, forgiven->value);

@@ -1,0 +1,57 @@
+// The parts of parse_board(): each reads one kind of thing into the board, and tells what it leaves
+// out.
+#pragma once
+
+#include "core/base/text.hpp"
+#include "core/manifest/board.hpp"
+
+namespace penstock::manifest {
+
+struct BoardReader {
+  DeviceTree tree;
+  Board& board;
+  Findings& findings;
+
+  using Message = Text<240>;
+
+  void say(int node, Weight weight, std::string_view what);
+  void say(int node, Weight weight, const Message& what) { say(node, weight, what.view()); }
+  /// "/soc/iommu@5000000 (arm,mmu-500)".
+  TextWriter& name(TextWriter& out, const NodePath& path) const;
+
+  /// Whether the range is free: neither RAM nor the registers of anything that was read before.
+  [[nodiscard]] bool is_free(const MemoryRange& range) const;
+  /// Entry `index` of `reg`, if registers of `bytes` can be used there; tells why not.
+  [[nodiscard]] std::optional<MemoryRange> registers(const NodePath& path, unsigned index,
+                                                     std::uint64_t bytes, Weight weight);
+
+  void read_chosen();
+  void read_memory();
+  void read_reserved();
+  /// Entry `index` of a node of reserved memory, in machine addresses.
+  [[nodiscard]] std::optional<MemoryRange> reserved_range(int parent, int node,
+                                                          unsigned index) const;
+  void reserve(int node, std::uint64_t base, std::uint64_t size);
+  void read_console();
+  void read_cpus();
+  void read_psci();
+  void read_gic();
+  void tell_other_controller();
+
+  // board_pci.cpp
+  void read_bridges();
+  void read_idle_units();
+  void read_idle_unit(const NodePath& path, bool smmu);
+  void read_firmware_memory(const NodePath& bridge);
+  Status read_users(int node, const MemoryRange& memory, const NodePath& bridge);
+};
+
+/// The console of the tree (board_console.cpp).
+struct ConsoleFound {
+  std::optional<NodePath> path;
+  std::optional<Uart> uart;
+  std::string_view why;  // there is none, or it has no interrupt
+};
+[[nodiscard]] ConsoleFound console_of(const DeviceTree& tree);
+
+}  // namespace penstock::manifest
