@@ -290,6 +290,7 @@ Status fill(Machine& m, DomainObjects& o, DomainId id, const DomainPlan& plan, T
   TRY(check_cpus(m, o.config, why));
   vm::DomainParts parts;
   parts.id = id;
+  parts.dma_coherent = m.board.bridge && m.board.bridge->coherent;
   parts.name = o.config.name_view();
   parts.vmid = cpu_vmid(id);
   parts.vcpus = static_cast<unsigned>(o.config.cpus.size());

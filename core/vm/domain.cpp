@@ -72,6 +72,7 @@ Status Domain::place_tree(std::string_view command_line, Gpa initrd, std::uint64
   config.memory_bytes = ram_bytes_;
   config.bootargs = command_line;
   config.has_pci = parts_.has_bus;
+  config.dma_coherent = parts_.dma_coherent;
   config.initrd = initrd;
   config.initrd_bytes = initrd_bytes;
   if (parts_.iommu != nullptr) config.iommu = parts_.iommu->description();

@@ -50,6 +50,7 @@ struct DomainParts {
   viommu::VirtualIommu* iommu = nullptr;  // the guest's own, absent for most
   Hpa doorbell_page;                      // the ITS's, machine-physical
   bool has_bus = false;                   // devices, now or later: the guest is shown a host bridge
+  bool dma_coherent = true;               // of the board's host bridge: what the guest is told
   control::Function* control = nullptr;   // the control interface, of one domain at most
   port::VcpuKick* kicks = nullptr;
   ConsoleSink* console = nullptr;

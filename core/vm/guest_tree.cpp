@@ -233,7 +233,7 @@ void iommu(Writer& w, const viommu::Description& description) {
   w.end();
 }
 
-void host_bridge(Writer& w, bool has_iommu) {
+void host_bridge(Writer& w, const GuestTreeConfig& config) {
   w.begin("pcie@4010000000");
   w.text("compatible", "pci-host-ecam-generic");
   w.text("device_type", "pci");
@@ -242,7 +242,7 @@ void host_bridge(Writer& w, bool has_iommu) {
   w.cells("#interrupt-cells", 1);
   w.cells("linux,pci-domain", 0);
   w.cells("bus-range", 0, 255);
-  w.flag("dma-coherent");
+  if (config.dma_coherent) w.flag("dma-coherent");
   w.cells("reg", high(kGuestEcam.value()), low(kGuestEcam.value()), 0, kGuestEcamSize);
   w.cells("ranges", kMemory32, 0, kGuestMmio32.value(), 0, kGuestMmio32.value(), 0,
           kGuestMmio32Size, kMemory64, high(kGuestMmio64.value()), low(kGuestMmio64.value()),
@@ -250,7 +250,7 @@ void host_bridge(Writer& w, bool has_iommu) {
           low(kGuestMmio64Size));
   w.cells("msi-map", 0, kItsHandle, 0, 0x10000);
   // Requester IDs are the virtual stream IDs.
-  if (has_iommu) w.cells("iommu-map", 0, kIommuHandle, 0, 0x10000);
+  if (config.iommu) w.cells("iommu-map", 0, kIommuHandle, 0, 0x10000);
   w.end();
 }
 
@@ -272,7 +272,7 @@ Result<std::size_t> build_guest_tree(const GuestTreeConfig& config, std::span<st
   uart(w);
   power_button(w);
   if (config.iommu) iommu(w, *config.iommu);
-  if (config.has_pci) host_bridge(w, config.iommu.has_value());
+  if (config.has_pci) host_bridge(w, config);
   w.end();
   return w.finish(out.size());
 }

@@ -26,6 +26,7 @@ struct GuestTreeConfig {
       rng_seed;  // this start's own; without it the guest must find its entropy itself
   std::uint64_t kaslr_seed = 0;              // 0: none
   bool has_pci = false;                      // a domain without devices has no host bridge
+  bool dma_coherent = true;                  // devices' accesses to memory see CPUs' caches
   std::optional<viommu::Description> iommu;  // in front of the host bridge
 };
 

@@ -43,6 +43,17 @@ GuestTreeConfig two_cpus(bool pci) {
   return config;
 }
 
+// Covers: H63
+TEST(GuestTree, SaysThatDmaIsCoherentWhereItIsAndNowhereElse) {
+  for (const bool coherent : {true, false}) {
+    GuestTreeConfig config = two_cpus(true);
+    config.dma_coherent = coherent;
+    const Tree tree(config);
+    const int bridge = fdt_path_offset(tree.fdt(), "/pcie@4010000000");
+    EXPECT_EQ(fdt_getprop(tree.fdt(), bridge, "dma-coherent", nullptr) != nullptr, coherent);
+  }
+}
+
 // Covers: S3.4
 TEST(GuestTree, DescribesTheMachineOfTheAddressMap) {
   const Tree tree(two_cpus(true));
