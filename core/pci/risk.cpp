@@ -14,11 +14,15 @@ namespace {
 namespace hp = hw::pci;
 
 constexpr std::uint32_t kNetworkClass = 0x02;
+constexpr std::uint32_t kBridgeClass = 0x06;
 constexpr std::uint32_t kTeachingClass =
     0x00ff;  // "does not fit anywhere": nothing that has firmware
 
 // clang-format off
 constexpr RiskTable kRows = {{
+  {Risk::kBridge, Acceptance::kNever, Support::kNotSupported, "bridge",
+   "it forwards what others send, from behind it or from another machine",
+   "it is assigned to nobody"},
   {Risk::kNoIommu, Acceptance::kNoIsolation, Support::kNotSupported, "no-iommu",
    "it can read and write all memory, the hypervisor's too: no IOMMU",
    "nothing"},
@@ -40,6 +44,9 @@ constexpr RiskTable kRows = {{
   {Risk::kAliasedRequester, Acceptance::kNoIsolation, Support::kNotSupported, "aliased-requester",
    "its requests carry a bridge's requester ID: it cannot be told from its neighbours",
    "all or none behind the bridge go to one owner, and the bridge's ID with them"},
+  {Risk::kCxl, Acceptance::kNoIsolation, Support::kNotSupported, "cxl",
+   "it has a cache or memory of Compute Express Link, which no reset of PCI Express reaches",
+   "the capability is hidden from its owner"},
   {Risk::kConfigMirror, Acceptance::kNoIsolation, Support::kNotSupported, "config-mirror",
    "its configuration space can be written through a BAR, past all checks",
    "its DMA and messages stay bounded; its BARs can be moved over its neighbours'"},
@@ -65,7 +72,7 @@ constexpr RiskTable kRows = {{
    "it has neither MSI nor MSI-X: its interrupts do not reach its owner",
    "wired interrupts stay disabled"},
   {Risk::kNotPlaced, Acceptance::kNone, Support::kNotSupported, "not-placed",
-   "the host bridge's windows have no room for it: it answers no memory access",
+   "no window of the host bridge has room for it, or it fixes its addresses itself: no memory access",
    "it decodes nothing"},
   {Risk::kIoBarHidden, Acceptance::kNone, Support::kCaveats, "io-bar-hidden",
    "it has registers in I/O space, and nobody knows whether its driver needs them",
@@ -152,12 +159,18 @@ std::string_view name_of(Acceptance acceptance) {
   return "";
 }
 
+bool is_bridge_class(std::uint32_t class_code) {
+  return class_code >> 16 == kBridgeClass;
+}
+
 Risks risks_of(const Inventory& inventory, const FunctionInfo& info, port::ConfigSpace& config,
                const Surroundings& around) {
   const ResetMethod method =
       reset_method(info, config, around.bus && resettable_bus(inventory, info) != nullptr);
   const IoQuirk* const io = io_quirk_of(info.vendor, info.device);
   Risks risks;
+  // A non-transparent bridge has the header of an endpoint.
+  risks.add(Risk::kBridge, info.bridge || is_bridge_class(info.class_code));
   risks.add(Risk::kNoIommu, !around.iommu);
   risks.add(Risk::kNoStream, around.iommu && !around.stream);
   risks.add(Risk::kFirmwareMemory, around.firmware_memory);
@@ -165,6 +178,7 @@ Risks risks_of(const Inventory& inventory, const FunctionInfo& info, port::Confi
   risks.add(Risk::kNoReset, method == ResetMethod::kNone);
   risks.add(Risk::kSharedGroup, has_neighbours(inventory, info));
   risks.add(Risk::kAliasedRequester, info.aliased);
+  risks.add(Risk::kCxl, info.cxl);
   risks.add(Risk::kConfigMirror, mirrors_config(info));
   risks.add(Risk::kIoBarNeeded, has_io_bar(info) && io != nullptr && io->needed);
   risks.add(Risk::kWeakReset, method == ResetMethod::kPower);

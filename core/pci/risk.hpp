@@ -13,6 +13,7 @@ namespace penstock::pci {
 
 /// Most severe first; the order is that of the table, of reports, and of the bits in Risks.
 enum class Risk : std::uint8_t {
+  kBridge,              // forwards what others send
   kNoIommu,             // nothing bounds its DMA
   kNoStream,            // an IOMMU that does not know its requests
   kFirmwareMemory,      // firmware uses memory through it, whoever has it
@@ -20,6 +21,7 @@ enum class Risk : std::uint8_t {
   kNoReset,             // its next owner finds what the last one left
   kSharedGroup,         // reaches its neighbours without passing the IOMMU
   kAliasedRequester,    // the IOMMU sees a bridge, not the function
+  kCxl,                 // has caches or memory besides what PCI Express has
   kConfigMirror,        // its config space can be written through a BAR (H16)
   kIoBarNeeded,         // its usual driver needs registers in I/O space
   kWeakReset,           // power management only: registers that survive D3hot keep their contents
@@ -28,7 +30,7 @@ enum class Risk : std::uint8_t {
   kConventional,        // no ACS, no FLR by specification, one bus for all
   kForeignId,           // uses another routing ID besides its own (H38)
   kNoMessages,          // neither MSI nor MSI-X: its wired interrupts are not offered
-  kNotPlaced,           // the bridge's windows have no room for its BARs
+  kNotPlaced,           // its BARs are nowhere: no room in the windows, or fixed by itself
   kIoBarHidden,         // has registers in I/O space, which some driver may need
   kErrorReports,        // an access that it does not support becomes a platform error
   kAddressTranslation,  // ATS: can send addresses that it claims to be translated
@@ -38,7 +40,7 @@ enum class Risk : std::uint8_t {
   kSharedInterrupt,     // has a wired interrupt, on a line that others may use
   kFirmware,            // runs code that outlives a reset
 };
-inline constexpr unsigned kRiskCount = 24;
+inline constexpr unsigned kRiskCount = 26;
 
 /// What an owner has to write in the configuration for a device with the risk.
 enum class Acceptance : std::uint8_t {
@@ -107,6 +109,9 @@ struct Surroundings {
   bool bus = true;               // its bus can be reset if the inventory says so
   bool firmware_memory = false;  // firmware uses memory through the function (S3.23)
 };
+
+/// Whether the class is a bridge's, which is never assigned whatever its header is (H61).
+[[nodiscard]] bool is_bridge_class(std::uint32_t class_code);
 
 /// The function's risks. Reads its config space: power management, command, device control; boot or
 /// a quarantined function only.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/pci/isolation.hpp"
+#include "core/pci/statement.hpp"
 #include "core/pci/test_board.hpp"
 
 namespace penstock::pci {
@@ -39,6 +40,38 @@ TEST(Risk, EachFunctionIsSpokenOfByItsOwnFacts) {
   EXPECT_EQ(names(board, HostBdf(2, 1, 0)),
             (List{"shared-group", "aliased-requester", "conventional-pci"}))
       << "its bus can be reset";
+}
+
+// Covers: H61
+TEST(Risk, WhatTheHeaderHidesIsSaidAndRefused) {
+  TestBoard board;
+  // A non-transparent bridge has the header of an endpoint, and the class of a bridge.
+  auto ntb = std::make_unique<sim::PciFunction>(sim::PciIdentity{0x8086, 0x37a3, 0x06'8000});
+  ntb->add_express(sim::PciPortType::kEndpoint, true);
+  board.plug(board.host.root(), 1, 0, std::move(ntb));
+  auto accelerator = std::make_unique<sim::PciFunction>(sim::PciIdentity{0x8086, 0x1, 0x12'0000});
+  accelerator->add_bar(0, 0x1000, {});
+  accelerator->add_express(sim::PciPortType::kEndpoint, true);
+  const unsigned at = accelerator->add_extended(0x0023, 0x10);
+  accelerator->poke(at + 4, 4, 0x0381'1e98);
+  board.plug(board.host.root(), 2, 0, std::move(accelerator));
+  auto fixed = std::make_unique<sim::PciFunction>(sim::PciIdentity{0x177d, 0xa01e, 0x02'0000});
+  fixed->add_express(sim::PciPortType::kEndpoint, true);
+  fixed->add_capability(0x14, 4);
+  board.plug(board.host.root(), 3, 0, std::move(fixed));
+  ASSERT_TRUE(board.enumerate());
+  using List = std::vector<std::string_view>;
+  EXPECT_EQ(names(board, HostBdf(0, 1, 0)), (List{"bridge", "no-messages", "firmware"}));
+  EXPECT_EQ(names(board, HostBdf(0, 2, 0)), (List{"cxl", "no-messages", "firmware"}));
+  EXPECT_EQ(names(board, HostBdf(0, 3, 0)), (List{"no-messages", "not-placed", "firmware"}));
+  Risks bridge;
+  bridge.add(Risk::kBridge);
+  EXPECT_EQ(refusal_of(bridge, {true, true, true}), Risk::kBridge) << "no word helps";
+  Risks cxl;
+  cxl.add(Risk::kCxl);
+  EXPECT_EQ(refusal_of(cxl, {true, false, true}), Risk::kCxl);
+  EXPECT_FALSE(refusal_of(cxl, {true, true, true}));
+  EXPECT_EQ(board.inventory.functions[2].bars[0].size, 0U);
 }
 
 // Covers: S3.29

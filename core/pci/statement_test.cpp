@@ -68,7 +68,7 @@ TEST_F(Statements, WhatTheBoardCannotDoIsSaidFirst) {
   ASSERT_TRUE(board.enumerate());
   const Statement s = of(HostBdf(0, 1, 0), {.iommu = false, .checked_messages = false});
   EXPECT_EQ(s.level, Support::kNotSupported);
-  EXPECT_EQ(s.risks.bits() & 0xfU, 9U);
+  EXPECT_EQ(s.risks.bits() & 0x1fU, 0x12U);
   EXPECT_NE(json(s).find(R"("accept":["no-isolation"])"), std::string::npos);
   const Statement lost = of(HostBdf(0, 1, 0), {.stream = false});
   EXPECT_EQ(refusal_of(lost.risks, {true, true, true}), Risk::kNoStream);

@@ -24,6 +24,7 @@ const RiskRow* named(const std::string& name) {
 
 Risks risks_of(const BoardDescription& board, const BoardDevice& device) {
   Risks risks;
+  risks.add(Risk::kBridge, device.class_code && pci::is_bridge_class(*device.class_code));
   risks.add(Risk::kNoIommu, board.iommu == "none");
   risks.add(Risk::kUncheckedMessages, board.msi != "its");
   risks.add(Risk::kNoReset, device.reset == Reset::kNone);
