@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/manifest/boot_options.hpp"
+#include "tools/penstock/board_tree.hpp"
 #include "tools/penstock/bundle.hpp"
 #include "tools/penstock/check.hpp"
 #include "tools/penstock/files.hpp"
@@ -30,6 +31,7 @@ enum Exit : int { kOk = 0, kRunFailed = 1, kBadInput = 2, kTimedOut = 3, kInterr
 struct Options {
   std::string file;
   std::string board;
+  std::vector<std::string> trees;
   std::string hypervisor;
   std::string output;
   std::string folder;
@@ -87,7 +89,36 @@ int check_bundle(const Options& options) {
   return options.json ? kBadInput : complain(options.file + ": " + opened.error);
 }
 
+int do_explain(const std::vector<std::string>& paths, bool as_json) {
+  json all = json::array();
+  int code = kOk;
+  for (const std::string& path : paths) {
+    const auto file = read_file(path);
+    if (!file) return complain(path + ": cannot be read");
+    const BoardReport report = explain_board(*file);
+    if (!report.readable) code = kBadInput;
+    if (as_json) {
+      all.push_back(to_json(report));
+      all.back()["file"] = path;
+    } else {
+      fmt::print("{}{}", paths.size() > 1 ? path + ": " : "", to_text(report));
+    }
+  }
+  if (as_json) fmt::print("{}\n", to_text(paths.size() > 1 ? all : all.front()));
+  return code;
+}
+
+bool is_tree(const std::string& path) {
+  const auto file = path.empty() ? std::nullopt : read_file(path);
+  return file && looks_like_tree(*file);
+}
+
 int do_check(const Options& options) {
+  if (is_tree(options.board) || options.board.ends_with(".dtb")) {
+    if (options.file.empty()) return do_explain({options.board}, options.json);
+    return complain("a board's device tree is checked alone: leave the configuration out");
+  }
+  if (options.file.empty()) return complain("check wants a configuration, or --board FILE.dtb");
   if (options.bundle || looks_like_bundle(options.file)) return check_bundle(options);
   Diagnostics diagnostics;
   const auto plan = check_or_say(options, diagnostics);
@@ -389,10 +420,19 @@ int dispatch(int argc, char** argv) {
   CLI::App* check = app.add_subcommand("check",
                                        "Say what a configuration gives to whom, and what is "
                                        "wrong with it");
-  check->add_option("FILE", options.file, "A configuration (TOML) or a bundle")->required();
-  check->add_option("--board", options.board, "Check for this board instead");
+  check->add_option("FILE", options.file, "A configuration (TOML) or a bundle");
+  check->add_option("--board", options.board,
+                    "Check for this board instead; a device tree (FILE.dtb), without a "
+                    "configuration: say what would run on that board");
   check->add_flag("--bundle", options.bundle, "FILE is a bundle: check every byte of it");
   check->add_flag("--json", options.json, "Print JSON");
+
+  CLI::App* board = app.add_subcommand("board", "Look at boards");
+  board->require_subcommand(1);
+  CLI::App* explain = board->add_subcommand(
+      "explain", "Say what would run on a board and what not, with the reasons");
+  explain->add_option("FILE", options.trees, "Device trees of boards (FILE.dtb)")->required();
+  explain->add_flag("--json", options.json, "Print JSON");
 
   CLI::App* build = app.add_subcommand("build",
                                        "Make one bootable image of hypervisor, configuration "
@@ -420,6 +460,7 @@ int dispatch(int argc, char** argv) {
                render_boot_options(), render_keys(config_keys()), render_keys(board_keys()));
     return kOk;
   }
+  if (explain->parsed()) return do_explain(options.trees, options.json);
   if (check->parsed()) return do_check(options);
   if (build->parsed()) return do_build(options);
   return do_run(options);
