@@ -43,6 +43,8 @@ fuzz_one() { # STEM RUNS SECONDS
   mkdir -p "$corpus" "$BUILD/fuzz/artifacts"
   folders=("$corpus")
   [ ! -d "$seeds" ] || folders+=("$seeds")
+  # Real boards are in the kernels' packages.
+  [ "$stem" != board_fuzz ] || folders+=("$PAYLOAD/kernel-6.12/dtbs/arm" "$PAYLOAD/kernel-6.12/dtbs/hisilicon")
   [ "$2" = 0 ] || limits+=("-runs=$2")
   [ "$3" = 0 ] || limits+=("-max_total_time=$3")
   "$BUILD/fuzz/fuzzers/$stem" "${limits[@]}" -timeout=20 -rss_limit_mb=4096 -print_final_stats=1 -seed=1 \
@@ -85,6 +87,7 @@ run_fuzz() {
     *) runs=$1 seconds=0; shift ;;
   esac
   build_fuzz
+  setup_boards
   fuzz_each "$runs" "$seconds" "$@"
   printf '\n  %-32s %-8s %12s\n' target verdict inputs
   while IFS=$'\t' read -r stem verdict executed; do
@@ -101,6 +104,7 @@ run_tests() {
   build_target
   build_ctl
   build_fuzz
+  setup_boards
   attempt unit "unit tests" unit_tests
   fuzz_each 2000 60
   say "  whole systems in QEMU (logs of each in build/runs/)"
