@@ -23,10 +23,10 @@ LIMIT = 300  # seconds of the workstation
 GROWTH = 1.25  # from the fewest CPUs that it takes to the most
 EDU = ["-device", "edu,dma_mask=0xffffffffffffffff,addr=3"]
 ICOUNT = ["-icount", "shift=0,sleep=off"]
-# Instructions at EL2, the largest that is allowed. Those of a register are beyond an HVC: what every
-# trap costs on this kind of CPU, its branch history cleared where it has to be, is the HVC's row.
+# Instructions at EL2, the largest that is allowed. Those of a register are beyond an HVC, which is
+# what every trap costs. The branch history is not cleared, as in the other rows (measure.py).
 BEYOND_HVC = ("distributor", "uart")
-BUDGETS = {"hvc": None, "distributor": 126, "uart": 148, "tick": None, "self": None, "pair": 500,
+BUDGETS = {"hvc": 150, "distributor": 126, "uart": 148, "tick": None, "self": None, "pair": 500,
            "message": None}
 NAMES = {"hvc": "HVC", "distributor": "virtual distributor, a register read beyond an HVC",
          "uart": "virtual UART, a register read beyond an HVC", "tick": "tick of the timer, set to ended",
@@ -65,8 +65,8 @@ def run(cpus: int) -> tuple[dict[str, float], dict[str, float]]:
     domain = scenario.Domain("bench", list(range(cpus)), program, memory=64 * scenario.MIB,
                              devices=[scenario.Device("0000:00:03.0", ("no-reset",), "00:03.0")])
     bundle = scenario.bundle([domain], folder, board=str(folder / "board.toml"))
-    ours = times(bundle_command(bundle, EDU, smp=cpus, memory="2G"), "bench",
-                 folder / "penstock.log")
+    ours = times([*bundle_command(bundle, EDU, smp=cpus, memory="2G"), "-append",
+                  "spectre-bhb=off"], "bench", folder / "penstock.log")
     return bare, ours
 
 
