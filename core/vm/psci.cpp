@@ -68,8 +68,13 @@ std::int64_t arch_feature(std::uint32_t function, const ArchFeatures& firmware) 
   }
 }
 
+/// SMCCC_ARCH_FEATURES. Like what follows a call of its own, so that decode_psci() saves nothing.
+[[gnu::noinline]] PsciCall arch_features(std::uint32_t function, const ArchFeatures& firmware) {
+  return answer(arch_feature(function, firmware));
+}
+
 /// The call of a mitigation itself, which returns nothing. Of one that does nothing here, too.
-PsciCall workaround(std::uint32_t function, const ArchFeatures& firmware) {
+[[gnu::noinline]] PsciCall workaround(std::uint32_t function, const ArchFeatures& firmware) {
   const std::int64_t feature = arch_feature(function, firmware);
   if (feature == kPsciNotSupported) return answer(kPsciNotSupported);
   if (feature != kArchNeeded) return answer(kPsciSuccess);
@@ -96,7 +101,7 @@ PsciCall decode_psci(std::uint64_t function, std::uint64_t x1, std::uint64_t x2,
   switch (id) {
     case kSmcccVersion:
     case kPsciVersion: return answer(kVersion1_1);
-    case kArchFeatures: return answer(arch_feature(static_cast<std::uint32_t>(x1), firmware));
+    case kArchFeatures: return arch_features(static_cast<std::uint32_t>(x1), firmware);
     case kArchWorkaround1:
     case kArchWorkaround2:
     case kArchWorkaround3: return workaround(id, firmware);

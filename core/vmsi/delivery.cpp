@@ -113,17 +113,16 @@ std::uint64_t merge_wired(InterruptBank& bank, std::uint32_t intid, std::uint64_
   return (before & lpi_bit(index)) != 0;
 }
 
-/// When nothing but LPIs with room for each is at hand: no lock. False: the rest needs the long
-/// way.
-[[gnu::always_inline]] inline bool VirtualGic::deliver_lpis(Vcpu& v, port::ListRegisters& own) {
+/// When nothing but LPIs with room for each is at hand: no lock.
+[[gnu::noinline]] void VirtualGic::deliver_lpis(Vcpu& v, port::ListRegisters& own) {
   if (!v.lpis_open.load(std::memory_order_relaxed)) {
     v.deferred = 0;  // refresh_lpi_gates() announces everything when it opens
-    return true;
+    return;
   }
   std::uint32_t used = v.used.load(std::memory_order_relaxed);
   if (used != 0) {
     const std::uint32_t ended = used & own.empty_mask();
-    if ((ended & v.used_wired) != 0) return false;
+    if ((ended & v.used_wired) != 0) return deliver_slowly(v, own, 0);
     used &= ~ended;
   }
   v.used.store(used, std::memory_order_relaxed);
@@ -138,20 +137,19 @@ std::uint64_t merge_wired(InterruptBank& bank, std::uint32_t intid, std::uint64_
     }
     if (done) v.deferred &= v.deferred - 1;
   }
-  return done;
+  if (!done) deliver_slowly(v, own, 0);
 }
 
-/// When SGIs and PPIs have room: only this vCPU's own lock, which nobody else wants as a rule. What
-/// put() and fold_empty() do for any interrupt is done here for these alone: a tick and an SGI are
-/// delivered so.
-[[gnu::noinline]] bool VirtualGic::deliver_private(Vcpu& v, port::ListRegisters& own) {
+/// False: there is no room. What put() and fold_empty() do for any interrupt is done here for SGIs
+/// and PPIs alone.
+[[gnu::always_inline]] inline bool VirtualGic::fill_private(Vcpu& v, port::ListRegisters& own) {
   const UnfairGuard guard(v.lock);
   InterruptBank& bank = v.bank;
   const std::uint32_t ticked = v.ticked;  // their lines were high just now
   collect_arrivals(v);
   collect_ticks(v);
   if (v.used.load(std::memory_order_relaxed) != 0) release_ended(v, own.empty_mask());
-  fold_unlisted(v, own);
+  if (v.ends_watched) fold_unlisted(v, own);
   v.freed = 0;
   if ((bank.hardware & ~ticked) != 0) drop_low_lines(v, own, ~ticked);
   const std::uint32_t on = deliverable(bank);
@@ -160,26 +158,30 @@ std::uint64_t merge_wired(InterruptBank& bank, std::uint32_t intid, std::uint64_
     const std::uint32_t free = v.registers & ~used;
     if (free == 0) return false;
     const auto slot = static_cast<unsigned>(std::countr_zero(free));
-    own.write(slot, take_wired(bank, {i, bank.priority[i]}));
+    const std::uint64_t value = take_wired(bank, {i, bank.priority[i]});
     v.evicted &= ~(1U << i);
     v.intid[slot].store(i, std::memory_order_relaxed);
     used |= 1U << slot;
     v.used.store(used, std::memory_order_relaxed);
     v.used_wired |= 1U << slot;
+    own.write(slot, value);
   }
-  if ((bank.pending & on & bank.resident) == 0 && bank.hardware == 0) return true;
-  for (const unsigned slot : BitPositions(used)) {
-    const std::uint32_t intid = v.intid[slot].load(std::memory_order_relaxed);
-    if (intid < kFirstSpi && (merging(bank) & wired_bit(intid)) != 0) merge(v, own, slot);
-  }
+  if ((bank.pending & on & bank.resident) != 0 || bank.hardware != 0) merge_private(v, own);
   return true;
 }
 
-/// Empties the list registers of `ended`, those that hardware calls empty: no need to read them.
-void VirtualGic::release_ended(Vcpu& v, std::uint32_t ended) {
-  for (const unsigned slot : BitPositions(v.used.load(std::memory_order_relaxed) & ended)) {
-    release_slot(v, slot);
+/// New instances for the list registers that have the interrupts already.
+[[gnu::noinline]] void VirtualGic::merge_private(Vcpu& v, port::ListRegisters& own) {
+  for (const unsigned slot : BitPositions(v.used.load(std::memory_order_relaxed))) {
+    const std::uint32_t intid = v.intid[slot].load(std::memory_order_relaxed);
+    if (intid < kFirstSpi && (merging(v.bank) & wired_bit(intid)) != 0) merge(v, own, slot);
   }
+}
+
+/// When SGIs and PPIs have room: only this vCPU's own lock, which nobody else wants as a rule. A
+/// tick and an SGI are delivered so.
+[[gnu::noinline]] void VirtualGic::deliver_private(Vcpu& v, port::ListRegisters& own) {
+  if (!fill_private(v, own) || v.spis_due || v.deferred != 0) deliver_slowly(v, own, 0);
 }
 
 void VirtualGic::deliver(VcpuIndex self, port::ListRegisters& own) {
@@ -187,15 +189,9 @@ void VirtualGic::deliver(VcpuIndex self, port::ListRegisters& own) {
   // Takes the mail; what it announces is visible after this (pairs with post() and post_lpi()).
   const std::uint64_t mail = v.mail.exchange(0, std::memory_order_acq_rel);
   v.deferred |= mail & kAllLpis;
-  if ((mail & ~kAllLpis) != 0 || v.unsettled()) return deliver_more(v, own, mail);
-  if (!deliver_lpis(v, own)) deliver_slowly(v, own, 0);
-}
-
-[[gnu::noinline]] void VirtualGic::deliver_more(Vcpu& v, port::ListRegisters& own,
-                                                std::uint64_t mail) {
-  const bool plain = (mail & (kSpis | kFold)) == 0 && !v.unsettled();
-  if (plain && deliver_private(v, own) && !v.unsettled() && v.deferred == 0) return;
-  deliver_slowly(v, own, mail);
+  if ((mail & (kSpis | kFold)) != 0 || v.unsettled()) return deliver_slowly(v, own, mail);
+  if ((mail & kPrivate) != 0) return deliver_private(v, own);
+  deliver_lpis(v, own);
 }
 
 [[gnu::noinline]] void VirtualGic::deliver_slowly(Vcpu& v, port::ListRegisters& own,

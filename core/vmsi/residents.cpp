@@ -93,6 +93,25 @@ void VirtualGic::fold_empty(Vcpu& v, port::ListRegisters& own) {
   fold_unlisted(v, own);
 }
 
+/// Empties the list registers of `ended`, those that hardware calls empty: no need to read them.
+void VirtualGic::release_ended(Vcpu& v, std::uint32_t ended) {
+  const std::uint32_t used = v.used.load(std::memory_order_relaxed);
+  std::uint32_t mine = 0;
+  for (const unsigned slot : BitPositions(used & ended & v.used_wired)) {
+    const std::uint32_t intid = v.intid[slot].load(std::memory_order_relaxed);
+    if (intid < kFirstSpi) {
+      mine |= wired_bit(intid);
+    } else {
+      release_slot(v, slot);
+    }
+  }
+  v.used.store(used & ~ended, std::memory_order_relaxed);
+  v.used_wired &= ~ended;
+  if (mine == 0) return;
+  note_released(v.bank, mine);
+  v.freed |= kPrivate;
+}
+
 void VirtualGic::fold_one(Vcpu& v, port::ListRegisters& own, unsigned slot) {
   const std::uint64_t value = own.read(slot);
   const std::uint32_t intid = v.intid[slot].load(std::memory_order_relaxed);

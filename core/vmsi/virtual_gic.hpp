@@ -117,6 +117,10 @@ class VirtualGic {
     return vcpu.value() < kMaxVcpus &&
            vcpus_[vcpu.value()].mail.load(std::memory_order_relaxed) != 0;
   }
+  /// What needs_delivery() looks at: not 0.
+  [[nodiscard]] const std::atomic<std::uint64_t>& mail_of(VcpuIndex vcpu) const {
+    return vcpus_[vcpu.value()].mail;
+  }
   /// Moves what is pending, enabled and not active into list registers, the most urgent first.
   void deliver(VcpuIndex self, port::ListRegisters& own);
   /// The maintenance interrupt (physical PPI 25): looks at ended interrupts and refills. The caller
@@ -244,12 +248,13 @@ class VirtualGic {
   void refresh_lpi_gates() REQUIRES(lpi_lock_);
 
   // from us into list registers (delivery.cpp)
-  [[nodiscard]] bool deliver_private(Vcpu& v, port::ListRegisters& own) EXCLUDES(v.lock);
-  [[nodiscard]] bool deliver_lpis(Vcpu& v, port::ListRegisters& own);
+  void deliver_private(Vcpu& v, port::ListRegisters& own) EXCLUDES(v.lock);
+  [[nodiscard]] bool fill_private(Vcpu& v, port::ListRegisters& own) EXCLUDES(v.lock);
+  void merge_private(Vcpu& v, port::ListRegisters& own) REQUIRES(v.lock);
+  void deliver_lpis(Vcpu& v, port::ListRegisters& own) EXCLUDES(v.lock);
   [[nodiscard]] bool deliver_lpi(Vcpu& v, port::ListRegisters& own, std::uint32_t index,
                                  std::uint32_t& used);
   [[nodiscard]] static bool take_lpi(Vcpu& v, std::uint32_t index);
-  void deliver_more(Vcpu& v, port::ListRegisters& own, std::uint64_t mail) EXCLUDES(v.lock);
   void deliver_slowly(Vcpu& v, port::ListRegisters& own, std::uint64_t mail) EXCLUDES(v.lock);
   void release_ended(Vcpu& v, std::uint32_t ended) REQUIRES(v.lock);
   void collect_arrivals(Vcpu& v) REQUIRES(v.lock);
@@ -301,6 +306,11 @@ class VirtualGic {
     return (bank.pending | bank.hardware) & deliverable(bank) & bank.resident;
   }
   void send_sgi_to(unsigned vcpu, std::uint32_t bit);
+  void send_sgi_at(std::uint64_t affinity, std::uint32_t bit);
+  [[nodiscard]] bool spi_line_is(std::uint32_t bit, bool level) EXCLUDES(spi_lock_);
+  void change_spi_line(std::uint32_t bit, bool level) EXCLUDES(spi_lock_);
+  void send_sgi_to_others(VcpuIndex from, std::uint32_t bit);
+  void send_sgi_to_list(std::uint64_t cluster, std::uint64_t list, std::uint32_t bit);
   void announce_private(Vcpu& v) REQUIRES(v.lock);
   void announce_spis(unsigned but = kMaxVcpus) REQUIRES(spi_lock_);
   void request_private(Vcpu& v, std::uint32_t which, unsigned from, port::ListRegisters& own)

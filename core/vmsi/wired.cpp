@@ -1,4 +1,6 @@
 // SGIs, PPIs and SPIs of the virtual GIC: where they come from and who is told.
+#include <bit>
+
 #include "core/base/bits.hpp"
 #include "core/hw/gic/cpu_interface.hpp"
 #include "core/hw/gic/lpi.hpp"
@@ -24,26 +26,49 @@ void VirtualGic::send_sgi_to(unsigned vcpu, std::uint32_t bit) {
   post(vcpu, kPrivate);
 }
 
+/// To the vCPU of this affinity, if there is one.
+void VirtualGic::send_sgi_at(std::uint64_t affinity, std::uint32_t bit) {
+  if (const std::optional<unsigned> target = vcpu_of(affinity)) send_sgi_to(*target, bit);
+}
+
 void VirtualGic::send_sgi(VcpuIndex from, std::uint64_t value) {
   const std::uint32_t bit = 1U << get<sgi1r::INTID>(value);
-  if (get<sgi1r::IRM>(value) != 0) {
-    for (unsigned i = 0; i < vcpu_count_; ++i) {
-      if (i != from.value()) send_sgi_to(i, bit);
-    }
-    return;
-  }
   const std::uint64_t cluster = get<sgi1r::Aff3>(value) << 32 | get<sgi1r::Aff2>(value) << 16 |
                                 get<sgi1r::Aff1>(value) << 8 | get<sgi1r::RS>(value) << 4;
-  for (const unsigned i : BitPositions(get<sgi1r::TargetList>(value))) {
-    if (const std::optional<unsigned> target = vcpu_of(cluster | i)) send_sgi_to(*target, bit);
+  const std::uint64_t list = get<sgi1r::TargetList>(value);
+  if (get<sgi1r::IRM>(value) != 0) return send_sgi_to_others(from, bit);
+  if (!std::has_single_bit(list)) return send_sgi_to_list(cluster, list, bit);
+  send_sgi_at(cluster | static_cast<unsigned>(std::countr_zero(list)), bit);
+}
+
+// Calls of their own, so that an SGI to one target saves no registers for them.
+
+[[gnu::noinline]] void VirtualGic::send_sgi_to_others(VcpuIndex from, std::uint32_t bit) {
+  for (unsigned i = 0; i < vcpu_count_; ++i) {
+    if (i != from.value()) send_sgi_to(i, bit);
   }
+}
+
+[[gnu::noinline]] void VirtualGic::send_sgi_to_list(std::uint64_t cluster, std::uint64_t list,
+                                                    std::uint32_t bit) {
+  for (const unsigned i : BitPositions(list)) send_sgi_at(cluster | i, bit);
 }
 
 void VirtualGic::set_spi_level(unsigned intid, bool level) {
   if (intid < kFirstSpi || intid >= kFirstSpi + kSpiCount) return;
   const std::uint32_t bit = 1U << (intid - kFirstSpi);
+  if (!spi_line_is(bit, level)) change_spi_line(bit, level);
+}
+
+/// As a rule it is, and nothing is called or saved.
+bool VirtualGic::spi_line_is(std::uint32_t bit, bool level) {
   const UnfairGuard guard(spi_lock_);
-  if (((spis_.line & bit) != 0) == level) return;
+  return ((spis_.line & bit) != 0) == level;
+}
+
+[[gnu::noinline]] void VirtualGic::change_spi_line(std::uint32_t bit, bool level) {
+  const UnfairGuard guard(spi_lock_);
+  if (((spis_.line & bit) != 0) == level) return;  // another was faster
   if (level) {
     spis_.line |= bit;
     spis_.pending |= bit & spis_.edge;
