@@ -388,7 +388,7 @@ bool discard_domain(Machine& m, Partition& partition) {
   for (unsigned i = 0; i < partition.vcpu_count(); ++i) {
     Vcpu& vcpu = partition.vcpu(i);
     if (vcpu.cpu->owner.withdraw(&vcpu)) continue;
-    arch::send_sgi(vcpu.cpu->affinity, kKickSgi);
+    arch::send_sgi(vcpu.cpu->sgi_target, kKickSgi);
     free = false;
   }
   if (!free) return false;

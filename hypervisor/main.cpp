@@ -61,6 +61,7 @@ void list_cpus(Machine& m) {
     arch::Cpu& cpu = m.cpus[m.cpu_count];
     cpu.index = CpuIndex(static_cast<std::uint8_t>(m.cpu_count++));
     cpu.affinity = affinity;
+    cpu.sgi_target = arch::sgi_target(affinity);
     const auto piece = m.pool.take(2 * arch::kStackBytes, 2 * arch::kStackBytes);
     require(m, piece ? Status{} : Status{piece.error()}, "stack");
     cpu.stack_top = piece->value() + 2 * arch::kStackBytes;

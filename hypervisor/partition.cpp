@@ -33,6 +33,8 @@ void Partition::init(Machine& machine, const manifest::DomainConfig& config,
     vcpu.index = VcpuIndex(static_cast<std::uint8_t>(vcpu_count_++));
     vcpu.partition = this;
     vcpu.cpu = &machine.cpus[cpu.value()];
+    vcpu.domain = &domain;
+    vcpu.mail = &domain.gic().mail_of(vcpu.index);
     vcpu.cpu->owner.assign(&vcpu);  // its idle loop takes it over
   }
 }
@@ -120,7 +122,7 @@ void Partition::kick_all() {
 void Partition::kick(VcpuIndex vcpu) {
   // The caller's own CPU is in the hypervisor already and looks at everything before it leaves.
   const arch::Cpu* cpu = vcpus_[vcpu.value()].cpu;
-  if (cpu != &arch::own_cpu()) arch::send_sgi(cpu->affinity, kKickSgi);
+  if (cpu != &arch::own_cpu()) arch::send_sgi(cpu->sgi_target, kKickSgi);
 }
 
 void Partition::request_stop(Stop stop, std::string_view why) {

@@ -6,6 +6,7 @@
 
 #include "core/base/ids.hpp"
 #include "core/vm/abort_loop.hpp"
+#include "core/vm/domain.hpp"
 #include "core/vm/exits.hpp"
 #include "hypervisor/arch/aarch64/cpu.hpp"
 #include "hypervisor/arch/aarch64/gic_cpu.hpp"
@@ -21,6 +22,9 @@ struct Vcpu {
   VcpuIndex index;
   Partition* partition = nullptr;
   arch::Cpu* cpu = nullptr;
+  // What every trap looks at: the domain, and whether its interrupt controller has something.
+  vm::Domain* domain = nullptr;
+  const std::atomic<std::uint64_t>* mail = nullptr;
   std::atomic<Power> power{Power::kOff};
   std::atomic<bool> claimed{false};  // one CPU_ON at a time may look at `power`
   std::uint64_t entry = 0;           // Gpa, valid while power is kOnPending

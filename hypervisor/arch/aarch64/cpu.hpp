@@ -34,6 +34,7 @@ struct Cpu {
   CpuIndex index;
   unsigned history_branches = 0;  // for vectors.S, where it finds its number of branches
   std::uint64_t affinity = 0;     // MPIDR_EL1 & kMpidrAffinityMask
+  std::uint64_t sgi_target = 0;   // the same for ICC_SGI1R_EL1 (gic_cpu.hpp)
   std::uint64_t stack_top = 0;
   std::uint64_t redistributor = 0;  // physical base of this CPU's RD_base frame
   // Who owns it: decided by whoever builds or ends a domain, taken over by the CPU itself when it

@@ -43,30 +43,10 @@ void init_gic_cpu_interface() {
   context_sync();
 }
 
-std::uint32_t acknowledge_interrupt() {
-  const std::uint64_t intid = PENSTOCK_READ_SYSREG(ICC_IAR1_EL1);
-  complete_all();  // the acknowledge is done before the device is touched (IHI 0069 4.1.2)
-  return static_cast<std::uint32_t>(intid & 0xff'ffff);
-}
-
-void drop_priority(std::uint32_t intid) {
-  PENSTOCK_WRITE_SYSREG(ICC_EOIR1_EL1, intid);
-  context_sync();
-}
-
-void deactivate(std::uint32_t intid) {
-  PENSTOCK_WRITE_SYSREG(ICC_DIR_EL1, intid);
-  context_sync();
-}
-
-void send_sgi(std::uint64_t affinity, unsigned intid) {
+std::uint64_t sgi_target(std::uint64_t affinity) {
   const std::uint64_t aff0 = affinity & 0xff;
-  const std::uint64_t value = ((affinity >> 32) & 0xff) << 48 | ((affinity >> 16) & 0xff) << 32 |
-                              ((affinity >> 8) & 0xff) << 16 | (aff0 / 16) << 44 |
-                              1ULL << (aff0 % 16) | static_cast<std::uint64_t>(intid) << 24;
-  complete_stores_for_cpus();  // the receiver sees what it is woken for
-  PENSTOCK_WRITE_SYSREG(ICC_SGI1R_EL1, value);
-  context_sync();
+  return ((affinity >> 32) & 0xff) << 48 | ((affinity >> 16) & 0xff) << 32 |
+         ((affinity >> 8) & 0xff) << 16 | (aff0 / 16) << 44 | 1ULL << (aff0 % 16);
 }
 
 void send_sgi_to_others(unsigned intid) {

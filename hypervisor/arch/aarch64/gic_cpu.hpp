@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "core/port/list_registers.hpp"
+#include "hypervisor/arch/aarch64/sysreg.hpp"
 
 namespace penstock::arch {
 
@@ -16,12 +17,28 @@ inline constexpr std::uint32_t kSpuriousIntId = 1020;  // 1020..1023 mean "nothi
 /// CPU.
 void init_gic_cpu_interface();
 /// Acknowledges the highest pending interrupt; >= kSpuriousIntId && < 8192 when there is none.
-std::uint32_t acknowledge_interrupt();
+inline std::uint32_t acknowledge_interrupt() {
+  const std::uint64_t intid = PENSTOCK_READ_SYSREG(ICC_IAR1_EL1);
+  complete_all();  // the acknowledge is done before the device is touched (IHI 0069 4.1.2)
+  return static_cast<std::uint32_t>(intid & 0xff'ffff);
+}
 /// Lets the next interrupt through; the interrupt stays active.
-void drop_priority(std::uint32_t intid);
-void deactivate(std::uint32_t intid);
-/// Sends SGI `intid` (0..15) to the CPU with this affinity.
-void send_sgi(std::uint64_t affinity, unsigned intid);
+inline void drop_priority(std::uint32_t intid) {
+  PENSTOCK_WRITE_SYSREG(ICC_EOIR1_EL1, intid);
+  context_sync();
+}
+inline void deactivate(std::uint32_t intid) {
+  PENSTOCK_WRITE_SYSREG(ICC_DIR_EL1, intid);
+  context_sync();
+}
+/// ICC_SGI1R_EL1's fields for the one CPU with this affinity (IHI 0069 H 12.2.19).
+std::uint64_t sgi_target(std::uint64_t affinity);
+/// Sends SGI `intid` (0..15) to the CPU that sgi_target() has described.
+inline void send_sgi(std::uint64_t target, unsigned intid) {
+  complete_stores_for_cpus();  // the receiver sees what it is woken for
+  PENSTOCK_WRITE_SYSREG(ICC_SGI1R_EL1, target | static_cast<std::uint64_t>(intid) << 24);
+  context_sync();
+}
 /// To every CPU but this one.
 void send_sgi_to_others(unsigned intid);
 

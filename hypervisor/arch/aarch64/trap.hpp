@@ -88,6 +88,13 @@ struct SystemRegisterAccess {
           bits(17, 7), bits(5, 31), (esr & 1) != 0};
 }
 
+/// A write of the register with this name, without taking the syndrome apart.
+[[nodiscard]] constexpr bool is_write_of(std::uint64_t esr, unsigned op0, unsigned op1,
+                                         unsigned crn, unsigned crm, unsigned op2) {
+  constexpr std::uint64_t kAllButRegister = 0x3f'fc1f;
+  return (esr & kAllButRegister) == (op0 << 20 | op2 << 17 | op1 << 14 | crn << 10 | crm << 1);
+}
+
 /// IPA of a stage-2 fault: HPFAR_EL2 has the page, FAR_EL2 the offset.
 [[nodiscard]] constexpr Gpa fault_address(std::uint64_t hpfar, std::uint64_t far) {
   return Gpa((hpfar & 0x0000'0fff'ffff'fff0) << 8 | (far & 0xfff));

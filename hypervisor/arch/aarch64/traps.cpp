@@ -63,7 +63,7 @@ TrappedAccess trapped_access(std::uint64_t esr) {
 
 /// A stage-2 translation was missing, and no syndrome describes the access.
 void handle_other_access(Vcpu& vcpu, GuestFrame& frame, const TrappedAccess& trapped) {
-  if (vcpu.partition->domain().retry(trapped.at)) return;
+  if (vcpu.domain->retry(trapped.at)) return;
   if (is_table_walk(trapped.syndrome)) {
     return give_abort(vcpu, frame, trapped, "tables where no memory is,", trapped.at.value());
   }
@@ -92,13 +92,13 @@ void handle_data_abort(Vcpu& vcpu, GuestFrame& frame, std::uint64_t esr) {
     account_for(vcpu, reason);
     return skip_instruction(frame, esr);
   }
-  if (vcpu.partition->domain().retry(trapped.at)) return;
+  if (vcpu.domain->retry(trapped.at)) return;
   give_abort(vcpu, frame, trapped, "an access where nothing is, address", trapped.at.value());
 }
 
 void handle_instruction_abort(Vcpu& vcpu, GuestFrame& frame, std::uint64_t esr) {
   const TrappedAccess access = trapped_access(esr);
-  if (is_missing_translation(esr) && vcpu.partition->domain().retry(access.at)) return;
+  if (is_missing_translation(esr) && vcpu.domain->retry(access.at)) return;
   give_abort(vcpu, frame, access, "an instruction fetched from outside RAM, virtual address",
              access.address);
 }
@@ -122,8 +122,9 @@ void suspend(Vcpu& vcpu) {
 
 void handle_firmware_call(Vcpu& vcpu, GuestFrame& frame) {
   vcpu.exits.add(vm::Exit::kHypercall);
+  const vm::ArchFeatures& firmware = machine().psci;
   const vm::PsciCall call =
-      vm::decode_psci(frame.x[0], frame.x[1], frame.x[2], frame.x[3], machine().psci);
+      vm::decode_psci(frame.x[0], frame.x[1], frame.x[2], frame.x[3], firmware);
   Partition& partition = *vcpu.partition;
   using Kind = vm::PsciCall::Kind;
   switch (call.kind) {
@@ -146,18 +147,21 @@ void handle_firmware_call(Vcpu& vcpu, GuestFrame& frame) {
   }
 }
 
+/// ICC_SGI1R_EL1, the one of which there are many.
+void handle_sgi(Vcpu& vcpu, GuestFrame& frame, std::uint64_t esr) {
+  vcpu.exits.add(vm::Exit::kSgi);
+  vcpu.domain->gic().send_sgi(vcpu.index, frame.read(decode_system_register(esr).reg));
+  skip_instruction(frame, esr);
+}
+
 void handle_system_register(Vcpu& vcpu, GuestFrame& frame, std::uint64_t esr) {
+  if (is_write_of(esr, 3, 0, 12, 11, 5)) return handle_sgi(vcpu, frame, esr);
   const SystemRegisterAccess access = decode_system_register(esr);
   const unsigned name =
       access.op0 << 14 | access.op1 << 11 | access.crn << 7 | access.crm << 3 | access.op2;
   constexpr auto encode = [](unsigned op0, unsigned op1, unsigned crn, unsigned crm, unsigned op2) {
     return op0 << 14 | op1 << 11 | crn << 7 | crm << 3 | op2;
   };
-  if (name == encode(3, 0, 12, 11, 5) && !access.read) {  // ICC_SGI1R_EL1
-    vcpu.exits.add(vm::Exit::kSgi);
-    vcpu.partition->domain().gic().send_sgi(vcpu.index, frame.read(access.reg));
-    return skip_instruction(frame, esr);
-  }
   if (name == encode(3, 0, 12, 11, 1) && !access.read) {  // ICC_DIR_EL1
     vcpu.exits.add(vm::Exit::kSystemRegister);
     const auto intid = static_cast<std::uint32_t>(frame.read(access.reg) & 0xff'ffff);
@@ -191,9 +195,8 @@ void handle_other_instruction(GuestFrame& frame, std::uint64_t esr) {
 // The three that follow are part of every trap, and therefore not calls.
 
 [[gnu::always_inline]] inline void deliver_and_check(Vcpu& vcpu) {
-  vm::Domain& domain = vcpu.partition->domain();
-  if (domain.gic().needs_delivery(vcpu.index)) {
-    domain.gic().deliver(vcpu.index, vcpu.list_registers);
+  if (vcpu.mail->load(std::memory_order_relaxed) != 0) {
+    vcpu.domain->gic().deliver(vcpu.index, vcpu.list_registers);
   }
   vcpu.partition->check(vcpu);
 }
@@ -201,8 +204,8 @@ void handle_other_instruction(GuestFrame& frame, std::uint64_t esr) {
 /// The rest of long work, a share for each stay here: other interrupts and requests to stop get
 /// their turn in between.
 [[gnu::always_inline]] inline void come_again_for_work(Vcpu& vcpu) {
-  if (vcpu.partition->domain().has_work()) [[unlikely]] {
-    send_sgi(vcpu.cpu->affinity, kKickSgi);
+  if (vcpu.domain->has_work()) [[unlikely]] {
+    send_sgi(vcpu.cpu->sgi_target, kKickSgi);
   }
 }
 
@@ -241,10 +244,6 @@ void take_interrupt(Machine& machine, Cpu& cpu, std::uint32_t intid) {
   }
   drop_priority(intid);
   deactivate(intid);
-  if (intid == kKickSgi) {
-    if (vcpu != nullptr) vcpu->exits.add(vm::Exit::kKick);
-    return;  // before_return() or the idle loop looks at what it was for
-  }
   if (intid == kStopSgi) stop_this_cpu();
   if (vcpu != nullptr) vcpu->exits.add(vm::Exit::kBoardInterrupt);
   const bool somebody_elses = error_is_pending();
@@ -252,28 +251,45 @@ void take_interrupt(Machine& machine, Cpu& cpu, std::uint32_t intid) {
   if (!somebody_elses) settle_errors("the board");
 }
 
+/// before_return() or the idle loop looks at what it was for. As a rule it came alone.
+[[gnu::always_inline]] inline void take_kick(Cpu& cpu) {
+  drop_priority(kKickSgi);
+  deactivate(kKickSgi);
+  if (cpu.vcpu != nullptr) cpu.vcpu->exits.add(vm::Exit::kKick);
+}
+
 // A burst is taken in one trap; a storm gives the guest its turn in between (it is on its own CPU
 // anyway).
 constexpr unsigned kInterruptsPerTrap = 8;
 
-}  // namespace
-
-void take_pending_interrupts() {
-  Cpu& cpu = own_cpu();
-  for (unsigned i = 0; i < kInterruptsPerTrap; ++i) {
-    const std::uint32_t intid = acknowledge_interrupt();
-    if (intid >= kSpuriousIntId && intid < assign::kFirstLpi) return;
+/// From the first that was acknowledged on.
+[[gnu::noinline]] void take_interrupts(Cpu& cpu, std::uint32_t intid) {
+  for (unsigned i = 0; intid < kSpuriousIntId || intid >= assign::kFirstLpi;) {
     take_interrupt(machine(), cpu, intid);
-    if (intid == kKickSgi) return;  // as a rule it came alone: no second look
+    if (++i == kInterruptsPerTrap) return;
+    intid = acknowledge_interrupt();
+    if (intid == kKickSgi) return take_kick(cpu);
   }
 }
 
+[[gnu::always_inline]] inline void take_pending(Cpu& cpu) {
+  const std::uint32_t intid = acknowledge_interrupt();
+  if (intid == kKickSgi) return take_kick(cpu);
+  take_interrupts(cpu, intid);
+}
+
+}  // namespace
+
+void take_pending_interrupts() {
+  take_pending(own_cpu());
+}
+
 extern "C" void handle_guest_irq() {
-  take_pending_interrupts();
+  take_pending(own_cpu());
   Vcpu& vcpu = *own_cpu().vcpu;
   deliver_and_check(vcpu);
-  if (vcpu.partition->domain().has_work()) [[unlikely]] {
-    vcpu.partition->domain().do_work();
+  if (vcpu.domain->has_work()) [[unlikely]] {
+    vcpu.domain->do_work();
     settle_errors(vcpu.partition->name());
     before_return(vcpu);
   }
