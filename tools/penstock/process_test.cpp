@@ -61,6 +61,26 @@ TEST_F(Run, AHypervisorThatGivesUpIsAFailure) {
   EXPECT_EQ(result.report["ok"], false);
 }
 
+TEST_F(Run, ADomainThatCrashedIsAFailureAndIsNamed) {
+  const RunResult result =
+      run_board(request("printf 'penstock| error: net: stopped: nothing there\r\n"
+                        "penstock| @ domain {\"name\":\"store\",\"state\":\"off\"}\r\n"
+                        "penstock| @ domain {\"name\":\"net\",\"state\":\"crashed\"}\r\n"
+                        "penstock| @ end {}\r\n'"));
+  EXPECT_EQ(result.end, RunEnd::kFailed);
+  EXPECT_EQ(result.why, "domain net crashed; the hypervisor's console says why");
+  EXPECT_EQ(result.report["ok"], false);
+}
+
+// on_crash = "restart": what counts is how it went on.
+TEST_F(Run, ADomainThatCrashedAndWasRestartedEndsOrderly) {
+  const RunResult result =
+      run_board(request("printf 'penstock| @ domain {\"name\":\"net\",\"state\":\"crashed\"}\r\n"
+                        "penstock| @ domain {\"name\":\"net\",\"state\":\"off\"}\r\n"
+                        "penstock| @ end {}\r\n'"));
+  EXPECT_EQ(result.end, RunEnd::kOrderly);
+}
+
 TEST_F(Run, FailureOfTheEmulatorIsShown) {
   const RunResult result = run_board(request("echo no such machine >&2; exit 1"));
   EXPECT_EQ(result.end, RunEnd::kFailed);

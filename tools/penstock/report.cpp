@@ -87,6 +87,13 @@ std::optional<std::string> RunReport::not_run() const {
   return {};
 }
 
+std::optional<std::string> RunReport::crashed() const {
+  for (const nlohmann::json& d : domains_) {
+    if (text_of(d, "state") == "crashed") return text_of(d, "name");
+  }
+  return {};
+}
+
 nlohmann::json* RunReport::domain(const std::string& name) {
   for (nlohmann::json& d : domains_) {
     if (text_of(d, "name") == name) return &d;

@@ -32,6 +32,8 @@ class RunReport {
   [[nodiscard]] bool gave_up() const { return gave_up_; }
   /// A domain of the configuration that the hypervisor has not run, and its reason.
   [[nodiscard]] std::optional<std::string> not_run() const;
+  /// A domain that is off because the hypervisor had to stop it.
+  [[nodiscard]] std::optional<std::string> crashed() const;
   /// What an audit has found first; nothing when all were good.
   [[nodiscard]] const std::optional<std::string>& violation() const { return violation_; }
   /// `ok` and `why` as the caller saw the board end.

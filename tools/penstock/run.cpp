@@ -204,6 +204,11 @@ RunResult Runner::judge(int status) {
     return conclude(RunEnd::kFailed, "the hypervisor could not go on; its console says why");
   }
   if (const auto missing = report_.not_run()) return conclude(RunEnd::kFailed, printable(*missing));
+  if (const auto name = report_.crashed()) {
+    return conclude(
+        RunEnd::kFailed,
+        fmt::format("domain {} crashed; the hypervisor's console says why", printable(*name)));
+  }
   return conclude(RunEnd::kOrderly, "every domain is off");
 }
 
