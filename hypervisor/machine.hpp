@@ -111,7 +111,7 @@ struct Machine {
   std::uint64_t device_bytes = 0;
   VirtualFunctions virtual_functions;
   assign::FaultCounts unowned_faults;
-  std::uint64_t unowned_told = 0;
+  assign::DeviceLimits unowned_limits;               // of all streams together that no device has
   std::atomic<std::uint64_t> event_queue_aborts{0};  // events that the SMMU could not write
   std::uint64_t event_losses = 0;  // these and overflows, as of the last look at the queue
   /// Held around every look at another domain than one's own, and while domains come and go: those

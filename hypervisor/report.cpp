@@ -74,6 +74,20 @@ void cut_off_if_flooding(Machine& m, assign::Device& device, std::uint64_t weigh
   m.console.line(port::Severity::kError, line.view());
 }
 
+/// A stream that no device has: there is nobody to charge, but the CPU that takes its events may be
+/// anybody's.
+void silence_if_flooding(Machine& m, StreamId stream, std::uint64_t weight) {
+  const std::uint64_t now = m.clock.now_ns();
+  if (m.unowned_limits.faults.take(weight, now)) return;
+  const Status silent = m.smmu.silence(stream);
+  if (!m.unowned_limits.cut_off_lines.take(1, now)) return;
+  Text<200> line;
+  line.text("stream ").hex(stream.value()).text(", which no device has, is ");
+  line.text(silent ? "not told of any more" : "not to be silenced: ");
+  if (!silent) line.text(describe(silent.error().code));
+  m.console.line(port::Severity::kError, line.view());
+}
+
 /// Where the access would have gone: behind a guest's own stage 1, what that made of the address.
 std::uint64_t target_of(const iommu::Fault& fault) {
   if (!fault.stage2) return fault.address.value();
@@ -104,9 +118,12 @@ void report_fault(Machine& m, const iommu::Fault& fault, std::uint64_t weight) R
   if (device != nullptr) {
     cut_off_if_flooding(m, *device, weight, old);
     if (told_to_guest(m, *device, fault)) return;
+  } else {
+    silence_if_flooding(m, fault.stream, weight);
   }
   assign::FaultCounts& faults = device != nullptr ? device->faults : m.unowned_faults;
-  std::uint64_t& told = device != nullptr ? device->limits.told_faults : m.unowned_told;
+  std::uint64_t& told =
+      device != nullptr ? device->limits.told_faults : m.unowned_limits.told_faults;
   if (!count_fault(faults, fault) || !worth_a_line(++told)) return;
   Text<240> json;
   json.text("{\"device\":\"");

@@ -218,6 +218,22 @@ Status Smmu::block(StreamId id) {
   return make_abort(id);
 }
 
+Status Smmu::silence(StreamId id) {
+  LockGuard guard(lock_);
+  if (!ready_) return fail(Code::kBadState);
+  if (find(id) != nullptr) return {};
+  const std::optional<smmuv3::SteView> entry = table_.view(id);
+  if (entry.has_value() && entry->valid) return {};  // it is; the event was in the queue before
+  if (!entry.has_value() && silenced_tables_ == kMaxSilenced) {
+    return fail(Code::kTableFull, id.value());
+  }
+  const bool linked = TRY(table_.provide(id));
+  if (linked) ++silenced_tables_;
+  table_.write_abort(id);
+  const hw::Command forget[] = {hw::cfgi_ste(id, !linked)};
+  return commands_.issue(forget);
+}
+
 // --- Invalidation
 // ------------------------------------------------------------------------------------------------------
 

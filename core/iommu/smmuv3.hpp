@@ -6,6 +6,7 @@
 //     never named ------------> aborted, event C_BAD_STREAMID (no level-2 table) or C_BAD_STE
 //                               (entry not valid)
 //     block(), detach() ------> aborted, without an event (STE.Config = abort)
+//     silence() --------------> the same, for one that nobody names
 //     quarantine(kScratch) ---> a page that is this stream's alone, at every address
 //     attach_aborting() ------> aborted as well, until configure()
 //     attach() ---------------> the domain's stage 2; what is not mapped there is aborted with
@@ -96,6 +97,7 @@ class Smmu {
   static constexpr std::uint64_t kWindowBytes = 128 * kKiB;  // register pages 0 and 1
   static constexpr std::uint64_t kWaitNs = 1'000'000'000;    // as patient as the usual drivers
   static constexpr std::size_t kMaxStreams = 256;  // attached or blocked; one bus of functions
+  static constexpr unsigned kMaxSilenced = 8;      // level-2 tables that silence() may take
   static constexpr std::size_t kMaxScratch = 16;   // streams with a scratch page at one time
 
   Smmu() = default;
@@ -132,6 +134,11 @@ class Smmu {
   /// Quarantine: the stream aborts without events, whatever it was before (a stream that is
   /// attached is detached).
   Status block(StreamId stream) EXCLUDES(lock_);
+
+  /// A stream that was never named, of a device that nobody knows, causes events as fast as it
+  /// sends: from here on it aborts without them. Nothing changes for one that was named. kTableFull
+  /// (arg: stream): the level-2 tables that this may take, over the SMMU's life, are used up.
+  Status silence(StreamId stream) EXCLUDES(lock_);
 
   /// The same, or (kScratch) with a zeroed page that the device may read and write at every address
   /// below 2^40, instead of aborts. The page and the table are this stream's alone, so that no
@@ -250,7 +257,8 @@ class Smmu {
   smmuv3::StreamTable table_ GUARDED_BY(lock_);
   smmuv3::CommandQueue commands_ GUARDED_BY(lock_);
   StaticVector<Stream, kMaxStreams> streams_ GUARDED_BY(lock_);  // sorted by id
-  std::array<Hpa, kMaxScratch> scratch_ GUARDED_BY(lock_);       // tables and page; 0: free
+  unsigned silenced_tables_ GUARDED_BY(lock_) = 0;
+  std::array<Hpa, kMaxScratch> scratch_ GUARDED_BY(lock_);  // tables and page; 0: free
 
   mutable SpinLock event_lock_;
   smmuv3::EventQueue events_ GUARDED_BY(event_lock_);

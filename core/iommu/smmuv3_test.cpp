@@ -113,6 +113,47 @@ TEST_F(Board, StreamsThatNobodyOwnsAbortAndAreNamed) {
   EXPECT_EQ(seen[1].stream, StreamId(0x101));
 }
 
+// Covers: H58 S1.15
+TEST_F(Board, AStreamThatNobodyOwnsIsSilenced_AbortsWithoutEventsAndCanBeOwnedLater) {
+  start();
+  ASSERT_TRUE(smmu.attach(kNvme, context(0)));
+  for (const StreamId stream : {StreamId(0x300), StreamId(0x101)}) {
+    ASSERT_FALSE(dma_write(stream, kGuest, 1));
+    ASSERT_EQ(faults().size(), 1u);
+    ASSERT_TRUE(smmu.silence(stream));
+    EXPECT_FALSE(dma_write(stream, kGuest, 1));
+    EXPECT_TRUE(faults().empty()) << stream.value();
+    EXPECT_TRUE(smmu.silence(stream)) << "its events that were in the queue";
+  }
+  EXPECT_FALSE(dma_write(StreamId(0x301), kGuest, 1));
+  EXPECT_EQ(faults().size(), 1u) << "another stream of the same table is told of";
+  ASSERT_TRUE(smmu.attach(StreamId(0x300), context(1)));
+  EXPECT_TRUE(dma_write(StreamId(0x300), kGuest, 1));
+  EXPECT_TRUE(hw.misuses().empty()) << hw.misuses().front();
+}
+
+// Covers: H58
+TEST_F(Board, AStreamThatIsOwnedIsNotSilenced) {
+  start();
+  ASSERT_TRUE(smmu.attach(kNvme, context(0)));
+  ASSERT_TRUE(smmu.silence(kNvme));
+  EXPECT_TRUE(dma_write(kNvme, kGuest, 1));
+}
+
+// Covers: S1.15
+TEST_F(Board, StreamsThatAreSilencedTakeABoundedPartOfThePool) {
+  start();
+  const auto before = pool.used_bytes();
+  unsigned silenced = 0;
+  for (std::uint32_t bus = 0; bus < 256; ++bus) {
+    const Status done = smmu.silence(StreamId(bus << 8));
+    if (done) ++silenced;
+    if (!done) EXPECT_EQ(done.error(), fail(Code::kTableFull, bus << 8));
+  }
+  EXPECT_EQ(silenced, Smmu::kMaxSilenced);
+  EXPECT_LE(pool.used_bytes() - before, Smmu::kMaxSilenced * 256 * 64u);
+}
+
 TEST_F(Board, NothingBypassesWhileItIsBroughtUp) {
   // Firmware left the SMMU off and bypassing; from init() on it aborts, whatever state it is in.
   EXPECT_TRUE(hw.translate(kNvme.value(), kRam.value(), true).ok);
