@@ -7,7 +7,6 @@ namespace penstock::manifest {
 namespace {
 
 using test::kItsHandle;
-using test::kOtherItsHandle;
 using test::kOtherSmmuHandle;
 using test::kSmmuHandle;
 using test::Numbers;
