@@ -187,6 +187,21 @@ TEST(Gicv3, LpisThatFirmwareLeftOnAreTurnedOffOrRefused) {
   }
 }
 
+// IHI 0069, 12.11.25 and 12.11.27: inner cacheability is bits 9:7, shareability bits 11:10.
+TEST(Gicv3, ARedistributorThatDoesNotSnoopReadsItsTablesUncached) {
+  for (const bool snoops : {true, false}) {
+    TestBoard board;
+    sim::Redistributor cpu(board.memory, {.shareable = snoops});
+    ASSERT_TRUE(board.gic.init(board.distributor, 0, board.clock));
+    ASSERT_TRUE(board.lpis.init(board.pool, board.memory));
+    ASSERT_TRUE(board.gic.init_redistributor(cpu, CpuIndex(0), board.lpis));
+    for (const std::uint64_t base : {cpu.read64(0x70), cpu.read64(0x78)}) {
+      EXPECT_EQ(base >> 10 & 3, snoops ? 1U : 0U);
+      EXPECT_EQ(base >> 7 & 7, snoops ? 7U : 1U);
+    }
+  }
+}
+
 TEST(Gicv3, RefusesRedistributorsThatItCannotUse) {
   TestBoard board;
   const auto code = [&board](sim::Redistributor::Options options, std::uint8_t index = 0) {

@@ -286,6 +286,23 @@ TEST_F(ItsTest, UnmappingADeviceLeavesNothingPendingAndTheOthersAlone) {
   EXPECT_EQ(board.cpus[1].acknowledge(), std::nullopt);
 }
 
+// Covers: H3
+TEST_F(ItsTest, ADeviceBetweenOthersComesAndGoesWithoutTouchingTheirEvents) {
+  constexpr DeviceId kAfter{0x0300};
+  const DeviceEvents between{.vectors = 5, .first = HostLpi(8198), .stray = HostLpi(8300)};
+  const DeviceEvents after{.vectors = 5, .first = HostLpi(8203), .stray = HostLpi(8301)};
+  use(kNvme, kNvmeEvents, 0);
+  ASSERT_TRUE(board.its.map_device(kAfter, after, CpuIndex(1)));
+  use(kIgb, between, 2);
+  EXPECT_FALSE(send(kAfter, 0)) << "nobody has mapped it";
+  ASSERT_TRUE(board.its.map_event(kAfter, EventId(0), CpuIndex(1)));
+  ASSERT_TRUE(board.its.unmap_device(kIgb));
+  for (std::uint32_t n = 0; n < 5; ++n) {
+    EXPECT_TRUE(board.its.move_event(kNvme, EventId(n), CpuIndex(3))) << n;
+  }
+  EXPECT_TRUE(board.its.move_event(kAfter, EventId(0), CpuIndex(3)));
+}
+
 TEST_F(ItsTest, ComingAndGoingCostsNoMemory) {
   use(kNvme, kNvmeEvents, 0);
   ASSERT_TRUE(board.its.unmap_device(kNvme));
@@ -342,6 +359,11 @@ TEST(ItsMemory, OddEntrySizesAndHeldCollections) {
     ASSERT_TRUE(board.its.unmap_device(DeviceId(4000)));
   }
   EXPECT_TRUE(board.clean());
+}
+
+TEST(ItsMemory, CollectionEntriesOfOneByte) {
+  TestBoard board({.collection_entry_bytes = 1});
+  EXPECT_TRUE(board.start());
 }
 
 TEST(ItsMemory, ATableTooSmallForAllDeviceIdsRefusesTheRest) {
