@@ -188,7 +188,9 @@ TEST(ItsStall, AnItsThatRefusesEverythingIsDead) {
   TestBoard board;
   ASSERT_TRUE(board.start());
   board.model.refuse_always();
+  const std::uint64_t before = board.clock.now_ns();
   EXPECT_EQ(board.its.map_device(kNvme, kEvents, CpuIndex(0)).error().code, Code::kTimeout);
+  EXPECT_LT(board.clock.now_ns() - before, kWaitNs) << "known at once, not after a deadline";
   EXPECT_TRUE(board.its.dead());
   EXPECT_EQ(board.its.lost_devices(), 1U);
 }

@@ -65,6 +65,10 @@ TEST(Topology, AddressesLeadToBars) {
   EXPECT_EQ(hit->bdf, GuestBdf(0, 1, 0));
   EXPECT_EQ(hit->bar, 0u);
   EXPECT_EQ(hit->offset, 0x2010u);
+  const std::optional<BarHit> first = bus->find_bar(Gpa(0x80'0001'0000));
+  ASSERT_TRUE(first.has_value()) << "its first byte";
+  EXPECT_EQ(first->offset, 0u);
+  EXPECT_FALSE(bus->find_bar(Gpa(0x80'0000'ffff)));
   EXPECT_FALSE(bus->find_bar(Gpa(0x80'0002'0000)).has_value());
   EXPECT_FALSE(bus->find_bar(Gpa(0x1'2010)).has_value());
 }
