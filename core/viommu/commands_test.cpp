@@ -459,6 +459,16 @@ TEST_F(Commands, AStreamThatTheHostHasCutOff_IsLeftOutOfLaterBatches) {
 }
 
 // Covers: H56
+TEST_F(Commands, AStreamThatIsFoundToBeCutOffByItsEntry_IsLeftOutFromThenOn) {
+  guest.host.cut_off = fake::physical(kDevice);
+  guest.issue({cfgi_ste(kDevice), sync()});
+  const std::uint64_t calls = guest.host.calls;
+  guest.issue({cfgi_ste(kDevice), cfgi_cd_all(kDevice), sync()});
+  EXPECT_EQ(guest.host.calls, calls) << "nothing of it is worth a call";
+  EXPECT_EQ(guest.errors(), 0u);
+}
+
+// Covers: H56
 TEST_F(Commands, AStreamOfNobodyThatTheHostNames_IsAnAbortedCommand) {
   guest.host.broken_with = fail(Code::kNotOwner, 0x999);
   guest.issue({tlbi_asid(1), sync()});
