@@ -35,7 +35,11 @@ class Cursor {
     if (upper && at_ < k4GiB) at_ = k4GiB;
     if (!upper && end_ > k4GiB) end_ = k4GiB;
   }
-  void align(std::uint64_t to) { at_ = align_up(at_, to); }
+  /// To the next multiple; to the end where that would be 2^64.
+  void align(std::uint64_t to) {
+    const std::uint64_t next = align_up(at_, to);
+    at_ = next < at_ ? end_ : next;
+  }
   [[nodiscard]] std::uint64_t at() const { return at_; }
   [[nodiscard]] std::uint64_t left() const { return at_ < end_ ? end_ - at_ : 0; }
   [[nodiscard]] bool upper() const { return upper_; }

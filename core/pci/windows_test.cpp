@@ -83,5 +83,17 @@ TEST_F(Windows, OneThatCrosses4GiBGivesEachBarThePartThatItReaches) {
   EXPECT_EQ(bar({0, 2, 0}).host, Hpa(0x11'0000'0000));
 }
 
+// Its next MiB, where a bridge's begins, is not an address any more.
+// Covers: H70
+TEST_F(Windows, OneThatEndsInTheLastMebibyteOf64BitsHasNoRoomBehindABridge) {
+  auto& port = board.plug(board.host.root(), 1, 0, sim::pcie_root_port(board.host));
+  board.plug(port.secondary_bus(), 0, 0, card(kPageSize, true, true));
+  board.plug(board.host.root(), 2, 0, card(kPageSize, true, true));
+  constexpr std::uint64_t kStart = 0xffff'ffff'fff0'1000;
+  enumerate(std::array{HostWindow{kStart, Hpa(0x80'0000'0000), 16 * kPageSize, true}});
+  EXPECT_FALSE(placed({1, 0, 0}));
+  EXPECT_EQ(bar({1, 0, 0}).host, Hpa());
+}
+
 }  // namespace
 }  // namespace penstock::pci
