@@ -26,6 +26,8 @@ TEST_F(Ram, CopiesAcrossRegions) {
   ASSERT_TRUE(ram.read(kGuest + (8 * kKiB - 2), out));
   EXPECT_EQ(in, out);
   EXPECT_EQ(memory.map(kHost, 2)[0], std::byte{3});
+  std::array<std::uint8_t, 12 * kKiB> to_the_end{};
+  EXPECT_TRUE(ram.read(kGuest + 4 * kKiB, to_the_end)) << "the last region's last byte";
 }
 
 // Covers: H26 H50
