@@ -43,6 +43,15 @@ TEST_F(Ram, NothingOutsideIsTouched) {
   EXPECT_EQ(ram.translate(kGuest).value(), kHost + 8 * kKiB);
 }
 
+TEST_F(Ram, AWordIsStoredAtItsPlaceOrNotAtAll) {
+  ASSERT_TRUE(ram.store32(kGuest + 4, 0x0403'0201));
+  std::array<std::uint8_t, 4> out{};
+  ASSERT_TRUE(ram.read(kGuest + 4, out));
+  EXPECT_EQ(out, (std::array<std::uint8_t, 4>{1, 2, 3, 4}));
+  EXPECT_EQ(ram.store32(kGuest + 2, 1).error().code, Code::kMisaligned);
+  EXPECT_EQ(ram.store32(kGuest + 16 * kKiB, 1).error().code, Code::kNotMapped);
+}
+
 TEST(GuestRam, RegionsMayNotOverlap) {
   sim::Memory memory{kHost, 64 * kKiB};
   GuestRam ram{memory};

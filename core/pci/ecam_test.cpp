@@ -40,6 +40,16 @@ TEST(Ecam, EveryOffsetAndSizeHasAnAnswerAndNoneLeavesTheFunction) {
   EXPECT_TRUE(board.host.violations().empty());
 }
 
+TEST(Ecam, AWindowMayBeginAtAnyBus) {
+  TestBoard board;
+  board.plug(board.host.root(), 3, 0, sim::nvme_like());
+  Ecam late;
+  late.init(board.host, std::uint64_t{2} << 20, 4, 255);
+  EXPECT_EQ(late.function(HostBdf(4, 3, 0)).read(0, 4), 0x0010'1b36U);
+  EXPECT_EQ(late.last_bus(), 5U);
+  EXPECT_EQ(late.function(HostBdf(3, 3, 0)).read(0, 4), ~0U);
+}
+
 TEST(Ecam, BusesOutsideTheWindowDoNotExistAndAreNotTouched) {
   TestBoard board;
   Ecam small;

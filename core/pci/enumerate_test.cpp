@@ -123,6 +123,8 @@ TEST(Enumerate, ABarBeyondFourGigabytesKeepsAllItsBits) {
   EXPECT_EQ(bar.size, 8 * kGiB);
   EXPECT_EQ(bar.host, Hpa(0x80'0000'0000));
   EXPECT_EQ(device.bar_address(2), 0x80'0000'0000U);
+  EXPECT_EQ(port.peek(0x28, 4), 0x80U) << "what the port forwards begins there, too";
+  EXPECT_EQ(port.peek(0x2c, 4), 0x81U);
   expect_sound(board);
 }
 

@@ -102,6 +102,10 @@ TEST_F(Sriov, VfsAnswerAfterTheTimeThatTheyMayTake) {
   EXPECT_EQ(vf->bars[0].bus, info().bars[0].bus + 0x4000);
   EXPECT_EQ(vf->bars[0].host.value(), vf->bars[0].bus);
   EXPECT_EQ(vf->bars[0].bus, igb.vf(1).bar_address(0));
+  for (unsigned i = 0; i < info().bars.size(); ++i) {
+    if (info().bars[i].size == 0) continue;
+    EXPECT_EQ(igb.peek(igb.sriov_at() + 0x24 + 4 * i, 4) & ~0xfU, info().bars[i].bus) << i;
+  }
   // They decode, each in its place, and master nothing.
   board.host.memory_write(vf->bars[0].bus, 4, 0xabcd);
   EXPECT_EQ(igb.vf(1).bar_memory(0)[0], 0xcd);
