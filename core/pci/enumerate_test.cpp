@@ -5,6 +5,7 @@
 #include <map>
 
 #include "core/pci/isolation.hpp"
+#include "core/pci/probe.hpp"
 #include "core/pci/test_board.hpp"
 
 namespace penstock::pci {
@@ -36,6 +37,49 @@ void expect_sound(TestBoard& board) {
   }
   EXPECT_EQ(board.host.unclaimed(), 0U);
   EXPECT_TRUE(board.host.violations().empty());
+}
+
+/// A function with a 64-bit BAR of 1 MiB in its first registers, and one in its last register that
+/// has no upper half.
+class OddFunction final : public port::ConfigSpace {
+ public:
+  OddFunction() {
+    words_[0x00 / 4] = 0x0001'1234;
+    words_[0x08 / 4] = 0x0200'0007;
+    words_[0x10 / 4] = 0x3450'000c;
+    words_[0x14 / 4] = 0x12;
+    words_[0x24 / 4] = 0x5000'0004;
+  }
+  std::uint32_t read(unsigned offset, unsigned size) override {
+    const std::uint64_t word = words_[offset / 4] >> (offset % 4 * 8);
+    return static_cast<std::uint32_t>(word & ((std::uint64_t{1} << (8 * size)) - 1));
+  }
+  void write(unsigned offset, unsigned /*size*/, std::uint32_t value) override {
+    if (offset == 0x10) words_[4] = (value & 0xfff0'0000) | 0xc;
+    if (offset == 0x14) words_[5] = value;
+    if (offset == 0x24) words_[9] = (value & 0xffff'f000) | 0x4;
+    beyond |= offset == 0x28;
+  }
+  bool beyond = false;  // what is no BAR was written
+
+ private:
+  std::array<std::uint32_t, 1024> words_{};
+};
+
+TEST(Probe, SaysWhatIsThereAndLeavesItAsItWas) {
+  OddFunction function;
+  const auto info = probe(HostBdf(0, 1, 0), function);
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->revision, 7U);
+  EXPECT_TRUE(info->bars[0].is64);
+  EXPECT_EQ(info->bars[0].size, 1 * kMiB);
+  EXPECT_EQ(info->bars[0].bus, 0x12'3450'0000U);
+  EXPECT_FALSE(info->bars[5].is64) << "there is no register for its upper half";
+  EXPECT_EQ(info->bars[5].size, 4096U);
+  EXPECT_EQ(info->bars[5].bus, 0x5000'0000U);
+  EXPECT_FALSE(function.beyond);
+  EXPECT_EQ(function.read(0x10, 4), 0x3450'000cU);
+  EXPECT_EQ(function.read(0x14, 4), 0x12U);
 }
 
 // Covers: S3.25

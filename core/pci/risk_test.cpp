@@ -93,6 +93,12 @@ TEST(Risk, WhatTheRegistersSay) {
   board.inventory.functions[0].phantom = 2;
   EXPECT_EQ(names(board, HostBdf(0, 1, 0)),
             (List{"error-reports", "phantom-functions", "shared-interrupt", "firmware"}));
+  nvme.poke(0x04, 2, nvme.peek(0x04, 2) & ~0x100U);
+  const List others{"phantom-functions", "shared-interrupt", "firmware"};
+  EXPECT_EQ(names(board, HostBdf(0, 1, 0)), others);
+  const unsigned control = board.inventory.functions[0].express_at + 8U;
+  nvme.poke(control, 2, nvme.peek(control, 2) | 0x4);  // Fatal Error Reporting Enable
+  EXPECT_EQ(names(board, HostBdf(0, 1, 0))[0], "error-reports");
 }
 
 // Covers: S3.29

@@ -179,6 +179,15 @@ TEST_F(Sriov, StoppingWhatWasOnlyNotedForgetsIt) {
   EXPECT_EQ(igb.vfs_on(), 0U);
 }
 
+TEST_F(Sriov, WhereNothingWasBegunThereIsNoNextPart) {
+  behind_port(sim::igb_with_vfs());
+  EXPECT_EQ(pf.step(now).value_or(1), 0U);
+  EXPECT_EQ(pf.state(), SriovPf::State::kOff);
+  ASSERT_TRUE(switch_on(2));
+  EXPECT_EQ(pf.step(now).value_or(1), 0U);
+  EXPECT_EQ(pf.count(), 2U);
+}
+
 TEST_F(Sriov, CountsThatCannotBeAreRefused) {
   behind_port(sim::igb_with_vfs());
   EXPECT_EQ(pf.start(0, now).error().code, Code::kOutOfRange);
