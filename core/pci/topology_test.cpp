@@ -140,6 +140,18 @@ TEST(Topology, AnUpstreamPortBesideAnotherFunctionNeedsAcs) {
   }
 }
 
+// Covers: S3.26
+TEST(Topology, ABridgeOfAKindThatIsNotKnownKeepsNothingApart) {
+  for (const PortType type : {PortType::kEndpoint, static_cast<PortType>(15)}) {
+    Topology t;
+    t.bridge(kPort, type, true, 1, 1);
+    t.endpoint({1, 0, 0});
+    t.endpoint({1, 1, 0});
+    find_groups(t.inventory);
+    EXPECT_TRUE(t.together({1, 0, 0}, {1, 1, 0}));
+  }
+}
+
 // Covers: H2 H38
 TEST(Topology, BehindABridgeToConventionalPciAllAreOneGroupWithTheBridge) {
   Topology t;

@@ -5,6 +5,7 @@
 
 #include "core/pci/isolation.hpp"
 #include "core/pci/test_board.hpp"
+#include "sim/pci/sriov.hpp"
 
 namespace penstock::pci {
 namespace {
@@ -71,6 +72,17 @@ TEST_F(Windows, WhatIsBehindABridgeComesFromOneThatHasRoomForAllOfIt) {
   EXPECT_GE(bar({2, 2, 0}).bus, 0x2000'0000U);
   const std::uint32_t base = board.ecam.function({0, 1, 0}).read(0x20, 2);
   EXPECT_EQ(base & 0xfff0, 0x2000U);
+}
+
+// Covers: H70
+TEST_F(Windows, VirtualFunctionsBehindABridgeCountAmongWhatNeedsRoom) {
+  auto& port = board.plug(board.host.root(), 1, 0, sim::pcie_root_port(board.host));
+  board.plug(port.secondary_bus(), 0, 0, sim::igb_with_vfs());
+  enumerate(std::array{HostWindow{0x1000'0000, Hpa(0x1000'0000), 320 * kKiB, false},
+                       HostWindow{0x2000'0000, Hpa(0x2000'0000), 256 * kMiB, false}});
+  EXPECT_GE(bar({1, 0, 0}).bus, 0x2000'0000U) << "the first has room for the device alone";
+  ASSERT_EQ(board.inventory.sriov.size(), 1U);
+  EXPECT_EQ(board.inventory.sriov[0].limit, VfLimit::kNone);
 }
 
 // Covers: H70
