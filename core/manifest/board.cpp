@@ -52,6 +52,7 @@ void write_path(TextWriter& out, std::span<const std::uint8_t> blob, int node) {
 void BoardReader::say(int node, Weight weight, std::string_view what) {
   findings.add(node, weight, what);
   if (weight == Weight::kNoBoot) board.boots = false;
+  if (weight != Weight::kRemark) devices_refused = true;
 }
 
 TextWriter& BoardReader::name(TextWriter& out, const NodePath& path) const {
@@ -247,7 +248,9 @@ void BoardReader::read_gic() {
     say(at.node(), Weight::kRemark, "it has too many redistributor regions: the last are not used");
     break;
   }
-  if (found.empty()) board.gic.reset();
+  if (!found.empty()) return;
+  board.gic.reset();
+  if (regions == 0) say(at.node(), Weight::kNoBoot, "it has no redistributor region");
 }
 
 /// There is no GICv3: what there is instead.
@@ -285,7 +288,8 @@ Status parse_board(std::span<const std::uint8_t> blob, Board& board, Findings& f
   reader.read_gic();
   reader.read_bridges();
   reader.read_idle_units();
-  board.assigns = board.boots && board.bridge && board.smmu && board.gic->its;
+  board.assigns = !reader.devices_refused && board.bridge && board.smmu && board.gic &&
+                  board.gic->its.has_value();
   return {};
 }
 

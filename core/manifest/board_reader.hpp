@@ -11,6 +11,7 @@ struct BoardReader {
   DeviceTree tree;
   Board& board;
   Findings& findings;
+  bool devices_refused = false;  // something heavier than a remark was said
 
   using Message = Text<240>;
 
@@ -43,6 +44,7 @@ struct BoardReader {
   void read_idle_units();
   void read_idle_unit(const NodePath& path, bool smmu);
   void read_firmware_memory(const NodePath& bridge);
+  void tell_firmware_memory(int node, const FirmwareMemory& memory);
   Status read_users(int node, const MemoryRange& memory, const NodePath& bridge);
 };
 

@@ -160,6 +160,27 @@ TEST(BoardShapes, RegionsThatAreNotThereAreNotLookedFor) {
 }
 
 // Covers: H70
+TEST(BoardShapes, GicWithoutARedistributorRegionDoesNotBoot) {
+  Parts parts;
+  parts.regions = {0};
+  const Parsed parsed(parts);
+  EXPECT_FALSE(parsed.board.gic || parsed.board.boots || parsed.board.assigns);
+  EXPECT_EQ(parsed.heaviest, Weight::kNoBoot);
+  EXPECT_TRUE(parsed.says("/intc@8000000: it has no redistributor region")) << parsed.said;
+}
+
+// Covers: H70
+TEST(BoardShapes, BridgeWithoutAWindowGivesNoDeviceOut) {
+  Parts parts;
+  parts.ranges = {0x0100'0000, 0, 0, 0, 0x3eff'0000, 0, 0x1'0000};  // I/O ports alone
+  const Parsed parsed(parts);
+  EXPECT_TRUE(parsed.board.boots);
+  EXPECT_FALSE(parsed.board.assigns);
+  EXPECT_EQ(parsed.heaviest, Weight::kNoDevices);
+  EXPECT_TRUE(parsed.says("no memory window that can be used")) << parsed.said;
+}
+
+// Covers: H70
 TEST(BoardShapes, WindowsAreReadByWhatTheyReach) {
   Parts parts;
   parts.ranges = {0x0200'0000, 0,    0x1000'0000, 0,    0x1000'0000, 0, 0x1000'0000,  //
