@@ -8,8 +8,12 @@ namespace penstock::manifest {
 namespace {
 
 constexpr std::uint64_t kSmmuFrames = 128 * kKiB;  // pages 0 and 1 (IHI 0070 6.1)
-constexpr std::uint64_t kItsFrame = 64 * kKiB;     // the control registers (IHI 0069 12.18)
-constexpr std::uint64_t kEcamBus = kMiB;           // configuration space of one bus
+// Of an ITS: its control registers, and after them those that messages are written to
+// (IHI 0069 12.18). One that is only switched off needs the first.
+constexpr std::uint64_t kItsFrame = 64 * kKiB;
+constexpr std::uint64_t kItsFrames = 2 * kItsFrame;
+constexpr unsigned kFirstSpi = 32;        // IHI 0069 2.2.1
+constexpr std::uint64_t kEcamBus = kMiB;  // configuration space of one bus
 constexpr const char* kBridgeKind = "pci-host-ecam-generic";
 
 /// What the two maps have in common (bindings pci-iommu and pci-msi).
@@ -32,6 +36,14 @@ std::string_view trouble(const DeviceTree& tree, const std::optional<NodePath>& 
   if (!tree.compatible(unit->node(), kind.unit)) return "which Penstock does not drive";
   if (tree.cells(unit->node(), kind.cells).at(0) != 1) return "whose IDs are not one cell";
   return {};
+}
+
+/// Whether any requester ID has an ID at the unit.
+bool has_usable(const IdMapBoard& map) {
+  for (const IdMapEntry& each : map.entries) {
+    if (!each.elsewhere) return true;
+  }
+  return false;
 }
 
 /// Units that were complained about: a map names the same one many times.
@@ -237,7 +249,7 @@ std::optional<NodePath> BridgeReader::read_map(const MapKind& kind, IdMapBoard& 
     }
     add_entry(map, i, elsewhere, out);
   }
-  return used;
+  return has_usable(out) ? used : std::nullopt;
 }
 
 void BridgeReader::add_entry(const Cells& map, unsigned at, bool elsewhere, IdMapBoard& out) {
@@ -277,7 +289,9 @@ void BridgeReader::read_smmu() {
   const DeviceTree& tree = r_.tree;
   const auto unit = read_map(kIommuMap, r_.board.bridge->iommu_map);
   if (!unit) {
-    return refuse("no SMMUv3 is named for its devices (iommu-map): nothing isolates them");
+    return refuse(
+        "no SMMUv3 is named for its devices (iommu-map) in a way that can be used: "
+        "nothing isolates them");
   }
   const auto registers = r_.registers(*unit, 0, kSmmuFrames, Weight::kNoDevices);
   if (!registers) return;
@@ -291,9 +305,15 @@ void BridgeReader::read_smmu() {
     return r_.say(unit->node(), Weight::kNoDevices, text);
   }
   smmu.event_intid = *events;
+  if (*events < kFirstSpi) {
+    return r_.say(unit->node(), Weight::kNoDevices,
+                  "nobody would hear of its faults: their interrupt is one CPU's own");
+  }
   const auto errors = tree.named_interrupt(*unit, combined ? "combined" : "gerror");
-  if (errors) smmu.gerror_intid = *errors;
-  if (!errors) r_.say(unit->node(), Weight::kRemark, "its error interrupt cannot be used");
+  const bool usable = errors && *errors >= kFirstSpi;
+  // On the line of the events: 0, so that both are looked at there.
+  if (usable && *errors != *events) smmu.gerror_intid = *errors;
+  if (!usable) r_.say(unit->node(), Weight::kRemark, "its error interrupt cannot be used");
   r_.board.smmu = smmu;
 }
 
@@ -302,9 +322,11 @@ void BridgeReader::read_its() {
   const bool mapped = r_.tree.cells(path_.node(), kMsiMap.map).count != 0;
   const auto unit = mapped ? read_map(kMsiMap, r_.board.bridge->msi_map) : read_msi_parent();
   if (!unit) {
-    return refuse("no GICv3 ITS is named for its messages (msi-map): nothing checks their sender");
+    return refuse(
+        "no GICv3 ITS is named for its messages (msi-map) in a way that can be used: "
+        "nothing checks their sender");
   }
-  r_.board.gic->its = r_.registers(*unit, 0, kItsFrame, Weight::kNoDevices);
+  r_.board.gic->its = r_.registers(*unit, 0, kItsFrames, Weight::kNoDevices);
 }
 
 }  // namespace
@@ -340,11 +362,27 @@ void BoardReader::read_firmware_memory(const NodePath& bridge) {
   fdt_for_each_subnode(node, tree.fdt(), parent) {
     if (!tree.has(node, "iommu-addresses")) continue;
     const auto memory = reserved_range(parent, node, 0);
-    if (read_users(node, memory.value_or(MemoryRange{}), bridge)) continue;
+    const std::size_t before = board.firmware_memory.size();
+    const Status read = read_users(node, memory.value_or(MemoryRange{}), bridge);
+    for (std::size_t i = before; i < board.firmware_memory.size(); ++i) {
+      tell_firmware_memory(node, board.firmware_memory[i]);
+    }
+    if (read) continue;
     say(node, Weight::kNoDevices, "there is too much memory that firmware uses through devices");
     board.bridge.reset();
     return;
   }
+}
+
+void BoardReader::tell_firmware_memory(int node, const FirmwareMemory& memory) {
+  if (!memory.devfn) {
+    return say(node, Weight::kNoDevices,
+               "firmware may use it through any device of the bridge: none can be given out");
+  }
+  Message text;
+  text.text("firmware uses it through device ").dec(*memory.devfn >> 3).text(", function ");
+  text.dec(*memory.devfn & 7U).text(" of the bridge: what is there is given to nobody");
+  say(node, Weight::kRemark, text);
 }
 
 Status BoardReader::read_users(int node, const MemoryRange& memory, const NodePath& bridge) {

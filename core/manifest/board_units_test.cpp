@@ -141,5 +141,87 @@ TEST(BoardUnits, SmmuWhoseFaultsNobodyWouldHearIsNotDriven) {
   }
 }
 
+// Covers: H70
+TEST(BoardUnits, SmmuWhoseFaultsGoToOneCpuAloneIsNotDriven) {
+  Parts parts;
+  parts.smmu_interrupts = {1, 5, 4, 0, 75, 1, 0, 76, 1, 0, 77, 1};
+  const Parsed parsed(parts);
+  EXPECT_FALSE(parsed.board.smmu || parsed.board.assigns);
+  EXPECT_EQ(parsed.heaviest, Weight::kNoDevices);
+  EXPECT_TRUE(parsed.says("their interrupt is one CPU's own")) << parsed.said;
+  parts.smmu_interrupts = {0, 74, 1, 0, 75, 1, 0, 76, 1, 1, 5, 4};
+  const Parsed error(parts);
+  ASSERT_TRUE(error.board.smmu);
+  EXPECT_EQ(error.board.smmu->gerror_intid, 0U);
+  EXPECT_TRUE(error.says("its error interrupt cannot be used")) << error.said;
+}
+
+// Covers: H62
+TEST(BoardUnits, SmmuWithOneLineForFaultsAndErrorsHasNoneForErrorsAlone) {
+  const auto one_line = [](const Numbers& interrupts, const std::string& names) {
+    Parts parts;
+    parts.smmu_interrupts = interrupts;
+    parts.smmu_interrupt_names = names;
+    const Parsed parsed(parts);
+    EXPECT_TRUE(parsed.board.assigns) << parsed.said;
+    EXPECT_EQ(parsed.said, "");
+    ASSERT_TRUE(parsed.board.smmu);
+    EXPECT_EQ(parsed.board.smmu->event_intid, 106U);
+    EXPECT_EQ(parsed.board.smmu->gerror_intid, 0U) << "errors are looked for with the faults";
+  };
+  one_line({0, 74, 4}, "combined");
+  one_line({0, 74, 4, 0, 74, 4}, std::string("eventq\0gerror", 13));
+}
+
+// Covers: H62
+TEST(BoardUnits, ItsWithoutTheFrameForMessagesIsNotDrivenAndSwitchedOff) {
+  Parts parts;
+  parts.its_bytes = 0x1'0000;
+  const Parsed parsed(parts);
+  ASSERT_TRUE(parsed.board.gic);
+  EXPECT_FALSE(parsed.board.gic->its || parsed.board.assigns);
+  EXPECT_TRUE(
+      parsed.says("/its@134742016: its registers at 0x8080000, 0x10000 bytes, are too "
+                  "small"))
+      << parsed.said;
+  ASSERT_EQ(parsed.board.gic->idle_its.size(), 1U);
+  EXPECT_EQ(parsed.board.gic->idle_its[0].size, 0x1'0000U);
+}
+
+// Covers: H62
+TEST(BoardUnits, MapWithoutAUsableEntryNamesNoUnit) {
+  for (const Numbers& map : {Numbers{0, kSmmuHandle, 0, 0},                      // no requester ID
+                             Numbers{0, kSmmuHandle, 0xffff'ffff, 0x1'0000}}) {  // wraps
+    Parts parts;
+    parts.iommu_map = map;
+    const Parsed parsed(parts);
+    EXPECT_FALSE(parsed.board.smmu || parsed.board.assigns);
+    EXPECT_EQ(parsed.heaviest, Weight::kNoDevices);
+    EXPECT_TRUE(parsed.says("nothing isolates them")) << parsed.said;
+    EXPECT_EQ(parsed.board.idle_smmus.size(), 1U);
+  }
+  Parts parts;
+  parts.msi_map = {0, kItsHandle, 0xffff'ffff, 0x1'0000};
+  EXPECT_FALSE(Parsed(parts).board.gic->its || Parsed(parts).board.assigns);
+}
+
+// Covers: S3.23
+TEST(BoardUnits, FirmwareMemoryIsToldAndThroughAnyDeviceLeavesNone) {
+  Parts parts;
+  parts.firmware_memory_users = {test::kPortHandle, 0, 0, 0x4800'0000, 0, 0x4000};
+  const Parsed port(parts);
+  EXPECT_TRUE(port.board.assigns) << port.said;
+  EXPECT_TRUE(
+      port.says("/reserved-memory/log@48000000: firmware uses it through device 2, "
+                "function 0"))
+      << port.said;
+  parts.firmware_memory_users = {99, 0, 0x4800'0000, 0, 0x4000};
+  const Parsed any(parts);
+  EXPECT_TRUE(any.board.boots);
+  EXPECT_FALSE(any.board.assigns);
+  EXPECT_EQ(any.heaviest, Weight::kNoDevices);
+  EXPECT_TRUE(any.says("through any device")) << any.said;
+}
+
 }  // namespace
 }  // namespace penstock::manifest

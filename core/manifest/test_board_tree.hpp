@@ -28,6 +28,8 @@ struct Parts {
   Numbers gic_reg = {0, 0x0800'0000, 0, 0x1'0000, 0, 0x080a'0000, 0, 0xf6'0000};
   Numbers regions = {};  // #redistributor-regions; empty: not written
   Numbers smmu_interrupts = {0, 74, 1, 0, 75, 1, 0, 76, 1, 0, 77, 1};
+  std::string smmu_interrupt_names = std::string("eventq\0priq\0cmdq-sync\0gerror", 28);
+  std::uint32_t its_bytes = 0x2'0000;
   Numbers bus_range = {0, 255};
   Numbers ranges = {0x0100'0000, 0,    0,           0,    0x3eff'0000, 0,    0x1'0000,     //
                     0x0200'0000, 0,    0x1000'0000, 0,    0x1000'0000, 0,    0x2eff'0000,  //
@@ -88,11 +90,11 @@ inline void write_port(Tree& tree) {
   tree.end();
 }
 
-inline void write_its(Tree& tree, std::uint32_t base, std::uint32_t handle) {
+inline void write_its(Tree& tree, std::uint32_t base, std::uint32_t bytes, std::uint32_t handle) {
   tree.begin("its@" + std::to_string(base));
   tree.text("compatible", "arm,gic-v3-its");
   tree.cells("#msi-cells", {1});
-  tree.cells("reg", {0, base, 0, 0x2'0000});
+  tree.cells("reg", {0, base, 0, bytes});
   tree.cells("phandle", {handle});
   tree.end();
 }
@@ -106,8 +108,8 @@ inline void write_gic(Tree& tree, const Parts& parts) {
   tree.cells("reg", parts.gic_reg);
   tree.cells("phandle", {kGicHandle});
   if (!parts.regions.empty()) tree.cells("#redistributor-regions", parts.regions);
-  if (parts.other_units != 0) write_its(tree, 0x0a00'0000, kOtherItsHandle);
-  write_its(tree, 0x0808'0000, kItsHandle);
+  if (parts.other_units != 0) write_its(tree, 0x0a00'0000, parts.its_bytes, kOtherItsHandle);
+  write_its(tree, 0x0808'0000, parts.its_bytes, kItsHandle);
   tree.end();
 }
 
@@ -120,7 +122,7 @@ inline void write_smmu(Tree& tree, const Parts& parts, std::uint32_t base, std::
   tree.text("status", parts.smmu_status);
   tree.cells("reg", {0, base, 0, 0x2'0000});
   tree.cells("interrupts", parts.smmu_interrupts);
-  tree.text("interrupt-names", std::string("eventq\0priq\0cmdq-sync\0gerror", 28));
+  tree.text("interrupt-names", parts.smmu_interrupt_names);
   tree.cells("#iommu-cells", {1});
   tree.cells("phandle", {handle});
   tree.end();
