@@ -27,6 +27,18 @@ DeviceState state_of(const assign::Device& device) {
   return DeviceState::kBroken;
 }
 
+// The interface's numbers are the library's.
+static_assert(static_cast<unsigned>(control::ResetMethod::kFlr) ==
+              static_cast<unsigned>(pci::ResetMethod::kExpressFlr));
+static_assert(static_cast<unsigned>(control::ResetMethod::kAdvanced) ==
+              static_cast<unsigned>(pci::ResetMethod::kAdvancedFlr));
+static_assert(static_cast<unsigned>(control::ResetMethod::kPower) ==
+              static_cast<unsigned>(pci::ResetMethod::kPower));
+static_assert(static_cast<unsigned>(control::ResetMethod::kBus) ==
+              static_cast<unsigned>(pci::ResetMethod::kSecondaryBus));
+static_assert(static_cast<unsigned>(control::ResetMethod::kSpecific) ==
+              static_cast<unsigned>(pci::ResetMethod::kSpecific));
+
 std::string_view short_name(pci::ResetMethod method) {
   switch (method) {
     case pci::ResetMethod::kNone: return "none";
@@ -181,7 +193,10 @@ void Toolstack::reset_device(const control::DeviceArgument& argument, Reply& rep
   if (device->domain != kNobody) {
     return refuse(reply, argument.bdf, Code::kNotOwner, "a domain has it: detach it first");
   }
-  const Status done = assign::reset_quarantined(machine_.hardware(), *device);
+  namespace flags = control::device_argument;
+  const auto only =
+      static_cast<pci::ResetMethod>((argument.flags & flags::kMethod) >> flags::kMethodShift);
+  const Status done = assign::reset_quarantined(machine_.hardware(), *device, only);
   if (!done) refuse(reply, argument.bdf, done.error().code, {});
 }
 

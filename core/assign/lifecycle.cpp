@@ -77,10 +77,11 @@ vpci::FunctionFacts facts_of(Device& device) {
   return facts;
 }
 
-Status reset(const Hardware& hw, Device& device) {
-  if (device.bus != nullptr) return device.bus->reset(device, *hw.clock);
+Status reset(const Hardware& hw, Device& device, pci::ResetMethod only = pci::ResetMethod::kNone) {
+  if (device.bus != nullptr) return device.bus->reset(device, *hw.clock, only);
   const auto done = pci::reset_function(
-      {.info = &device.info, .config = device.config, .registers = device.bars[0]}, *hw.clock);
+      {.info = &device.info, .config = device.config, .registers = device.bars[0], .only = only},
+      *hw.clock);
   return done ? Status{} : Status{done.error()};
 }
 
@@ -358,15 +359,16 @@ Status take_back(const Hardware& hw, const Owner& owner, Device& device) {
   return settle(hw, owner, device, cut_off(hw, owner, device));
 }
 
-Status reset_quarantined(const Hardware& hw, Device& device) {
+Status reset_quarantined(const Hardware& hw, Device& device, pci::ResetMethod only) {
   if (device.state == DeviceState::kAssigned) {
     return fail(Code::kBadState, static_cast<std::uint64_t>(device.state));
   }
   TRY(block_unowned(hw, device));
-  const Status done = reset(hw, device);
+  const Status done = reset(hw, device, only);
   if (done || done.error().code != Code::kNoReset) {
     device.state = done ? DeviceState::kQuarantined : DeviceState::kBroken;
-    device.clean = done.has_value();
+    // A method that somebody chose may forget less than the device's own, which is still to come.
+    device.clean = done.has_value() && (only == pci::ResetMethod::kNone || device.clean);
   }
   rest(hw, device);
   return done;

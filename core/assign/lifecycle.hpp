@@ -35,7 +35,9 @@ Status take_back(const Hardware& hw, const Owner& owner, Device& device);
 
 /// Resets a device that is nobody's; a broken one that comes back is usable again. kBadState (it is
 /// assigned), kNoReset, kTimeout, kHardwareError: it is then kBroken, except without a method.
-Status reset_quarantined(const Hardware& hw, Device& device);
+/// `only`: that method or none; it does not stand in for the reset before the next hand-over.
+Status reset_quarantined(const Hardware& hw, Device& device,
+                         pci::ResetMethod only = pci::ResetMethod::kNone);
 
 /// The guest reset the function (FLR): the hardware is reset and comes back with our messages in
 /// its descriptors.

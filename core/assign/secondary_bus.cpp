@@ -47,14 +47,14 @@ void SecondaryBus::leave(const Device& device) {
   set_used(device, false);
 }
 
-Status SecondaryBus::reset(Device& device, port::Clock& clock) {
+Status SecondaryBus::reset(Device& device, port::Clock& clock, pci::ResetMethod only) {
   if (is_used(device)) {
     const Result<pci::ResetMethod> own = pci::reset_function(
         {.info = &device.info, .config = device.config, .registers = device.bars[0]}, clock);
     if (own) return {};
   }
   const LockGuard turn(turn_);
-  const Result<pci::ResetMethod> done = reset_all(device, clock);
+  const Result<pci::ResetMethod> done = reset_all(device, clock, only);
   const bool hit_all =
       done ? *done == pci::ResetMethod::kSecondaryBus
            : done.error().code != Code::kNoReset &&
@@ -66,7 +66,8 @@ Status SecondaryBus::reset(Device& device, port::Clock& clock) {
   return done ? Status{} : Status{done.error()};
 }
 
-Result<pci::ResetMethod> SecondaryBus::reset_all(Device& device, port::Clock& clock) {
+Result<pci::ResetMethod> SecondaryBus::reset_all(Device& device, port::Clock& clock,
+                                                 pci::ResetMethod only) {
   StaticVector<pci::ResetPeer, pci::Reset::kMaxFunctions> peers;
   for (const Member& member : members_) {
     const Device& peer = *member.device;
@@ -77,7 +78,8 @@ Result<pci::ResetMethod> SecondaryBus::reset_all(Device& device, port::Clock& cl
                               .config = device.config,
                               .registers = device.bars[0],
                               .port = is_alone(device) ? bridge_ : nullptr,
-                              .peers = {peers.begin(), peers.size()}},
+                              .peers = {peers.begin(), peers.size()},
+                              .only = only},
                              clock);
 }
 

@@ -36,8 +36,9 @@ class SecondaryBus {
 
   /// Resets a device of this bus, with the bus where that has to be and may be; then the others of
   /// the bus are clean, too, or, when it failed, in an unknown state. What pci::reset_function()
-  /// answers. May wait for a turn.
-  Status reset(Device& device, port::Clock& clock) EXCLUDES(turn_, lock_);
+  /// answers. May wait for a turn. `only`: pci::ResetTarget's.
+  Status reset(Device& device, port::Clock& clock, pci::ResetMethod only = pci::ResetMethod::kNone)
+      EXCLUDES(turn_, lock_);
 
  private:
   struct Member {
@@ -50,8 +51,8 @@ class SecondaryBus {
   [[nodiscard]] bool is_used(const Device& device) EXCLUDES(lock_);
   /// Nobody has any other function.
   [[nodiscard]] bool is_alone(const Device& device) EXCLUDES(lock_);
-  [[nodiscard]] Result<pci::ResetMethod> reset_all(Device& device, port::Clock& clock)
-      REQUIRES(turn_);
+  [[nodiscard]] Result<pci::ResetMethod> reset_all(Device& device, port::Clock& clock,
+                                                   pci::ResetMethod only) REQUIRES(turn_);
 
   port::ConfigSpace* bridge_ = nullptr;
   Members members_;  // their number is fixed at boot

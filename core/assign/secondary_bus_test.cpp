@@ -247,5 +247,39 @@ TEST_F(OwnResets, WhatSomebodyHasResetsByItselfWithoutATurn) {
   bus.leave(*devices[0]);
 }
 
+// Covers: S3.18
+TEST_F(OwnResets, AMethodThatIsAskedFor_IsUsedAloneOrNothingIs) {
+  EXPECT_EQ(reset_quarantined(board.hw, *devices[0], pci::ResetMethod::kPower).error().code,
+            Code::kNoReset);
+  EXPECT_EQ(devices[0]->state, DeviceState::kQuarantined);
+  EXPECT_EQ(resets(), (Resets{0, 0}));
+  ASSERT_TRUE(reset_quarantined(board.hw, *devices[0], pci::ResetMethod::kExpressFlr));
+  EXPECT_EQ(resets(), (Resets{1, 0}));
+  ASSERT_TRUE(reset_quarantined(board.hw, *devices[0], pci::ResetMethod::kSecondaryBus));
+  EXPECT_EQ(resets(), (Resets{1, 1}));
+  // It may forget less than the device's own: that one is still to come before an owner has it.
+  EXPECT_FALSE(devices[0]->clean);
+  ASSERT_TRUE(reset_quarantined(board.hw, *devices[0]));
+  EXPECT_TRUE(devices[0]->clean);
+  ASSERT_TRUE(reset_quarantined(board.hw, *devices[0], pci::ResetMethod::kSecondaryBus));
+  EXPECT_TRUE(devices[0]->clean);
+  (void)resets();
+  // With a neighbour in use the bus is not reset, and no other method stands in for it.
+  ASSERT_TRUE(attach(0, 1));
+  (void)resets();
+  EXPECT_EQ(reset_quarantined(board.hw, *devices[0], pci::ResetMethod::kSecondaryBus).error().code,
+            Code::kNoReset);
+  EXPECT_EQ(resets(), (Resets{0, 0}));
+}
+
+// Covers: S3.18
+TEST_F(OwnResets, AMethodThatIsAskedForAndFails_IsFollowedByNoOther) {
+  models[0]->set_fault(sim::ResetFaults::Fault::kOnlyWithBus);
+  EXPECT_EQ(reset_quarantined(board.hw, *devices[0], pci::ResetMethod::kExpressFlr).error().code,
+            Code::kHardwareError);
+  EXPECT_EQ(resets()[1], 0U) << "the bus was not reset instead";
+  EXPECT_EQ(devices[0]->state, DeviceState::kBroken);
+}
+
 }  // namespace
 }  // namespace penstock::assign

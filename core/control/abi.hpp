@@ -31,7 +31,7 @@ inline constexpr std::uint64_t kDoorbell = 0x08;  // WO: the sequence number (no
 inline constexpr std::uint64_t kFinished =
     0x0c;  // RO: sequence number of the newest response, 0: none
 inline constexpr std::uint32_t kMagicValue = 0x5453'4e50;  // "PNST"
-inline constexpr std::uint32_t kVersionValue = 0x0001'0000;
+inline constexpr std::uint32_t kVersionValue = 0x0001'0001;
 
 // BAR 2: memory, shared with the hypervisor, 64-bit prefetchable.
 inline constexpr unsigned kWindowBar = 2;
@@ -220,7 +220,20 @@ inline constexpr std::uint32_t kForce = 1;          // detach: do not ask the gu
 inline constexpr std::uint32_t kAcceptNoReset = 2;  // attach: as `accept` in the configuration
 inline constexpr std::uint32_t kAcceptInsecure = 4;
 inline constexpr std::uint32_t kAll = 7;
+inline constexpr std::uint32_t kMethod = 0xf00;  // reset: ResetMethod, since version 1.1
+inline constexpr unsigned kMethodShift = 8;
 }  // namespace device_argument
+
+/// That method or none.
+enum class ResetMethod : std::uint32_t {
+  kAny = 0,       // the device's own order
+  kFlr = 1,       // PCI Express function-level reset
+  kAdvanced = 2,  // the same for conventional PCI
+  kPower = 3,     // D3hot to D0
+  kBus = 4,       // of everything behind the bridge
+  kSpecific = 5,  // what is known of this device alone
+};
+inline constexpr std::uint32_t kResetMethodCount = 6;
 
 struct DeviceArgument {
   DomainHandle domain;  // attach: to whom; else reserved

@@ -46,6 +46,12 @@ bool fits_shape(std::size_t bytes, const Shape& shape) {
                     : bytes == shape.bytes;
 }
 
+bool are_flags(Opcode opcode, std::uint32_t flags) {
+  if (opcode != Opcode::kReset) return (flags & ~device_argument::kAll) == 0;
+  return (flags & ~(device_argument::kAll | device_argument::kMethod)) == 0 &&
+         (flags & device_argument::kMethod) >> device_argument::kMethodShift < kResetMethodCount;
+}
+
 }  // namespace
 
 std::uint64_t Server::read(std::uint64_t offset, unsigned size) const {
@@ -138,7 +144,7 @@ void Server::dispatch(Opcode opcode, Arguments arguments, Reply& reply) {
     case Opcode::kHide:
     case Opcode::kUnhide: {
       const auto argument = read_as<DeviceArgument>(arguments);
-      if (argument.reserved != 0 || (argument.flags & ~device_argument::kAll) != 0) break;
+      if (argument.reserved != 0 || !are_flags(opcode, argument.flags)) break;
       return host_.change_device(opcode, argument, reply);
     }
     case Opcode::kConsoleRead:

@@ -152,6 +152,10 @@ TEST(ControlServer, MalformedRequestsAreRefusedAndNeverReachTheHost) {
   EXPECT_EQ(box.ask(Opcode::kStart, DomainArgument{1, 1}).result, Result::kBadRequest);
   EXPECT_EQ(box.ask(Opcode::kAttach, DeviceArgument{1, 0, 0, 0, 1}).result, Result::kBadRequest);
   EXPECT_EQ(box.ask(Opcode::kAttach, DeviceArgument{1, 0, 0, 8, 0}).result, Result::kBadRequest);
+  EXPECT_EQ(box.ask(Opcode::kDetach, DeviceArgument{1, 0, 0, 0x100, 0}).result,
+            Result::kBadRequest);
+  EXPECT_EQ(box.ask(Opcode::kReset, DeviceArgument{1, 0, 0, kResetMethodCount << 8, 0}).result,
+            Result::kBadRequest);
   EXPECT_EQ(box.ask(Opcode::kBundleDrop, BundleArgument{1, 1, 0, 0}).result, Result::kBadRequest);
   EXPECT_EQ(box.ask(Opcode::kConsoleWrite, ConsoleArgument{1, 1, 0}).result, Result::kBadRequest);
   EXPECT_TRUE(box.host.asked.empty());

@@ -183,6 +183,7 @@ void Reset::drain(std::uint64_t now) {
 
 bool Reset::has(ResetMethod method) {
   if (lost_ && method != ResetMethod::kSecondaryBus) return false;
+  if (target_.only != ResetMethod::kNone && target_.only != method) return false;
   return has_method(*target_.info, *target_.config, method, target_.port != nullptr,
                     target_.registers != nullptr);
 }

@@ -52,6 +52,8 @@ struct ResetTarget {
   port::ConfigSpace* port = nullptr;
   std::span<const ResetPeer> peers{};
   std::uint64_t patience_ns = kMaxPatienceNs;  // per method
+  /// This method or none; kNone: those of the function's order.
+  ResetMethod only = ResetMethod::kNone;
 };
 
 struct ResetStep {

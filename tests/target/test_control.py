@@ -160,7 +160,7 @@ def test_memory_of_a_destroyed_domain_is_empty_for_the_next_one(start, folder):
     assert free_of(lab) == before
 
 
-# Covers: S3.21 H2 H32 H34
+# Covers: S3.18 S3.21 H2 H32 H34
 def test_functions_without_a_reset_go_through_the_reset_of_their_bus(start, folder):
     """edu has no reset of its own; two functions of one device behind a port."""
     pair = ["-device", "pcie-root-port,id=port3,bus=pcie.0,addr=0x4,chassis=3,slot=3",
@@ -169,6 +169,10 @@ def test_functions_without_a_reset_go_through_the_reset_of_their_bus(start, fold
     board, lab = board_with(start, folder, child_named("child", "visitor", slots=2),
                             [*scenario.qemu_devices(), *pair])
     assert [device(lab, each)["reset"] for each in (first, second)] == ["bus", "bus"]
+    with pytest.raises(control_lab.Refused):
+        lab.ctl(f"reset {first} --method flr")
+    assert device(lab, first)["state"] == "free"
+    lab.ctl(f"reset {first} --method bus")
     lab.ctl(f"reset {first}")
     lab.create("child")
     board.wait_for("child", r"RESULT visitor listening", BOOT, "the new guest to listen")

@@ -45,7 +45,7 @@ TEST_F(ClientTest, AnotherVersionIsNotSpokenTo) {
   hypervisor.version = 0x0002'0003;
   const Failure failure = failure_of([&] { Client(hypervisor, milliseconds(1)); });
   EXPECT_EQ(failure.exit(), Exit::kNoInterface);
-  EXPECT_NE(std::string(failure.what()).find("version 2.3, this penstockctl speaks 1.0"),
+  EXPECT_NE(std::string(failure.what()).find("version 2.3, this penstockctl speaks 1.1"),
             std::string::npos);
   hypervisor.version = control::kVersionValue + 7;  // a newer minor version only knows more
   EXPECT_NO_THROW(Client(hypervisor, milliseconds(1)));

@@ -68,7 +68,10 @@ enum class Removal : std::uint8_t {
 void detach(const Session& session, const std::string& device, Removal how, bool wait);
 /// Out of everybody's sight; the hardware domain's is taken from it, as by detach.
 void hide(const Session& session, const std::string& device);
-/// kReset, kHide, kUnhide.
+/// By `method` ("flr", "af-flr", "pm", "bus", "specific") or not at all; empty: the device's own
+/// order.
+void reset(const Session& session, const std::string& device, const std::string& method);
+/// kHide, kUnhide.
 void change_device(const Session& session, control::Opcode what, const std::string& device);
 
 // console.cpp

@@ -202,6 +202,25 @@ TEST_F(CommandsTest, DetachByForceAsksNobody) {
   EXPECT_EQ(asked, 1U);
 }
 
+// Covers: S3.18
+TEST_F(CommandsTest, AResetNamesItsMethod) {
+  const auto asked = [this] {
+    const auto& [opcode, arguments] = hypervisor.requests.end()[-2];
+    EXPECT_EQ(opcode, Opcode::kReset);
+    return FakeHypervisor::argument<control::DeviceArgument>(arguments).flags;
+  };
+  reset(session, "02:00.0", "");
+  EXPECT_EQ(asked(), 0U);
+  unsigned method = 0;
+  for (const std::string word : {"flr", "af-flr", "pm", "bus", "specific"}) {
+    reset(session, "02:00.0", word);
+    EXPECT_EQ(asked(), ++method << 8) << word;
+  }
+  const auto [exit, text] = failure_of([&] { reset(session, "02:00.0", "warm"); });
+  EXPECT_EQ(exit, Exit::kUsage);
+  EXPECT_EQ(text, "--method: there is no \"warm\"; write flr, af-flr, pm, bus or specific");
+}
+
 TEST_F(CommandsTest, HideAndUnhide) {
   change_device(session, Opcode::kHide, "02:00.0");
   change_device(session, Opcode::kUnhide, "02:00.0");

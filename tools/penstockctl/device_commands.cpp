@@ -23,6 +23,20 @@ std::uint32_t accept_flag(const std::string& word) {
                                           word));
 }
 
+/// As the column of `penstockctl devices` has them.
+control::ResetMethod reset_method(const std::string& word) {
+  using control::ResetMethod;
+  if (word.empty()) return ResetMethod::kAny;
+  if (word == "flr") return ResetMethod::kFlr;
+  if (word == "af-flr") return ResetMethod::kAdvanced;
+  if (word == "pm") return ResetMethod::kPower;
+  if (word == "bus") return ResetMethod::kBus;
+  if (word == "specific") return ResetMethod::kSpecific;
+  throw Failure(
+      Exit::kUsage,
+      fmt::format("--method: there is no \"{}\"; write flr, af-flr, pm, bus or specific", word));
+}
+
 std::uint16_t guest_place(const std::string& text) {
   if (text.empty()) return control::kNoBdf;
   const auto bdf = tool::parse_guest_bdf(text);
@@ -130,6 +144,15 @@ void hide(const Session& session, const std::string& address) {
     (void)take_away(session, address, in_slot ? Removal::kDeadline : Removal::kSurprise, true);
   }
   change_device(session, Opcode::kHide, address);
+}
+
+void reset(const Session& session, const std::string& address, const std::string& method) {
+  Client& client = session.client;
+  DeviceArgument request{};
+  request.flags = static_cast<std::uint32_t>(reset_method(method)) << argument::kMethodShift;
+  request.bdf = find_device(client, address).bdf;
+  client.change_device(Opcode::kReset, request);
+  report_device(session, find_device(client, address));
 }
 
 void change_device(const Session& session, Opcode what, const std::string& address) {

@@ -26,6 +26,7 @@ struct Options {
   double timeout = 60;
   std::string domain;
   std::string device;
+  std::string reset_method;
   std::string shell;
   bool names = false;
   bool no_wait = false;
@@ -100,8 +101,10 @@ Exit run(const std::string& command, Options& options, const Session& session) {
     change_domain(session, *what, options.domain, wait);
   } else if (command == "hide") {
     hide(session, options.device);
-  } else if (const auto change = opcode({{"reset", Opcode::kReset}, {"unhide", Opcode::kUnhide}})) {
-    change_device(session, *change, options.device);
+  } else if (command == "unhide") {
+    change_device(session, Opcode::kUnhide, options.device);
+  } else if (command == "reset") {
+    reset(session, options.device, options.reset_method);
   } else if (command == "list") {
     list(session, options.names);
   } else if (command == "devices") {
@@ -217,7 +220,11 @@ void add_device_commands(CLI::App& app, Options& options) {
   detach->add_flag("--ask-only", options.ask_only, "A guest that does not let go keeps it")
       ->excludes(force);
   detach->add_flag("--no-wait", options.no_wait, "Do not wait for the guest");
-  with_device("reset", "Reset a device that is nobody's", "  penstockctl reset 0000:01:00.0");
+  with_device("reset", "Reset a device that is nobody's",
+              "  penstockctl reset 0000:01:00.0\n"
+              "  penstockctl reset 0000:01:00.0 --method bus")
+      ->add_option("--method", options.reset_method,
+                   "flr, af-flr, pm, bus or specific, and no other [those that it has, in turn]");
   with_device("hide", "Take a device out of every domain's sight",
               "  penstockctl hide 0000:01:00.0");
   with_device("unhide", "Bring a hidden device back", "  penstockctl unhide 0000:01:00.0");
