@@ -10,15 +10,6 @@ namespace {
 constexpr std::uint64_t kGicFrame = 64 * kKiB;
 constexpr std::uint64_t kAddressEnd = std::uint64_t{1} << 48;  // of the largest address space
 
-/// Rights are given by pages, so that one page cannot belong to both.
-bool share_pages(const MemoryRange& a, const MemoryRange& b) {
-  const Hpa start_a = a.base.align_down(kPageSize);
-  const Hpa start_b = b.base.align_down(kPageSize);
-  const std::uint64_t size_a = (a.base + a.size).align_up(kPageSize) - start_a;
-  const std::uint64_t size_b = (b.base + b.size).align_up(kPageSize) - start_b;
-  return overlaps(start_a.value(), size_a, start_b.value(), size_b);
-}
-
 /// Everything of the board that has addresses of its own.
 template <typename Visit>
 void for_each_range(const Board& board, Visit&& visit) {
@@ -44,6 +35,14 @@ void write_node_path(TextWriter& out, const void* fdt, int node) {
 }
 
 }  // namespace
+
+bool share_pages(const MemoryRange& a, const MemoryRange& b) {
+  const Hpa start_a = a.base.align_down(kPageSize);
+  const Hpa start_b = b.base.align_down(kPageSize);
+  const std::uint64_t size_a = (a.base + a.size).align_up(kPageSize) - start_a;
+  const std::uint64_t size_b = (b.base + b.size).align_up(kPageSize) - start_b;
+  return overlaps(start_a.value(), size_a, start_b.value(), size_b);
+}
 
 void write_path(TextWriter& out, std::span<const std::uint8_t> blob, int node) {
   write_node_path(out, blob.data(), node);
@@ -286,8 +285,7 @@ Status parse_board(std::span<const std::uint8_t> blob, Board& board, Findings& f
   reader.read_cpus();
   reader.read_psci();
   reader.read_gic();
-  reader.read_bridges();
-  reader.read_idle_units();
+  reader.read_pci();
   board.assigns = !reader.devices_refused && board.bridge && board.smmu && board.gic &&
                   board.gic->its.has_value();
   return {};

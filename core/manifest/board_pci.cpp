@@ -96,14 +96,18 @@ class BridgeReader {
  public:
   BridgeReader(BoardReader& reader, const NodePath& path) : r_(reader), path_(path) {}
 
+  /// All but the windows.
   void read();
+  /// When everything else that has addresses was read.
+  void read_windows();
 
  private:
   void refuse(std::string_view what) { r_.say(path_.node(), Weight::kNoDevices, what); }
   bool read_ecam();
   bool read_inbound();
-  void read_windows();
   void add_window(const BridgeWindow& window);
+  void drop_windows_over(const NodePath& other, const MemoryRange& range);
+  void drop_windows_over_others();
   std::optional<NodePath> read_map(const MapKind& kind, IdMapBoard& out);
   void add_entry(const Cells& map, unsigned at, bool elsewhere, IdMapBoard& out);
   std::optional<NodePath> read_msi_parent();
@@ -116,7 +120,6 @@ class BridgeReader {
 
 void BridgeReader::read() {
   if (!read_ecam()) return;
-  read_windows();
   if (!read_inbound()) return;
   read_smmu();
   read_its();
@@ -188,6 +191,7 @@ void BridgeReader::read_windows() {
     window.host = at->base;
     if (window.size != 0) add_window(window);
   }
+  drop_windows_over_others();
   if (r_.board.bridge->windows.empty()) refuse("it has no memory window that can be used");
 }
 
@@ -197,6 +201,11 @@ void BridgeReader::add_window(const BridgeWindow& window) {
   if (window.bus + window.size < window.bus) why = "runs over the end of the address space";
   if (why.empty() && !r_.is_free({window.host, window.size})) {
     why = "lies over memory, over registers, or beyond 48 bits";
+  }
+  for (const MemoryRange& reserved : r_.board.reserved) {
+    if (why.empty() && share_pages({window.host, window.size}, reserved)) {
+      why = "lies over reserved memory";
+    }
   }
   for (const BridgeWindow& other : windows) {
     if (why.empty() && overlaps(window.bus, window.size, other.bus, other.size)) {
@@ -209,6 +218,36 @@ void BridgeReader::add_window(const BridgeWindow& window) {
   text.text("its window at ").hex(window.host.value()).text(", ").hex(window.size);
   text.text(" bytes, ").text(why).text(": not used");
   r_.say(path_.node(), Weight::kRemark, text);
+}
+
+/// A guest gets a part of a window: nothing else may answer there, whether Penstock drives it, left
+/// it out (memory that was not used), or does not know what it is.
+void BridgeReader::drop_windows_over_others() {
+  const DeviceTree& tree = r_.tree;
+  for (NodePath at = tree.root(); tree.next(at);) {
+    const bool deeper = at.nodes.size() > path_.nodes.size();
+    const std::size_t last = (deeper ? path_ : at).nodes.size() - 1;
+    const bool own = at.nodes[last] == path_.nodes[last];  // or of a bus above
+    if (own || !tree.enabled(at)) continue;
+    const unsigned entries = tree.reg_count(at);
+    for (unsigned i = 0; i < entries; ++i) {
+      const auto range = tree.reg(at, i);
+      if (range && range->size != 0) drop_windows_over(at, *range);
+    }
+  }
+}
+
+void BridgeReader::drop_windows_over(const NodePath& other, const MemoryRange& range) {
+  auto& windows = r_.board.bridge->windows;
+  for (std::size_t i = windows.size(); i-- > 0;) {
+    const BridgeWindow& window = windows[i];
+    if (!share_pages({window.host, window.size}, range)) continue;
+    BoardReader::Message text;
+    text.text("its window at ").hex(window.host.value()).text(", ").hex(window.size);
+    text.text(" bytes, is not used: it lies over ");
+    r_.say(path_.node(), Weight::kRemark, r_.name(text, other).view());
+    windows.erase(i);
+  }
 }
 
 /// Which unit the map's entries are about: the first usable one that it names. What is at another
@@ -331,8 +370,20 @@ void BridgeReader::read_its() {
 
 }  // namespace
 
-void BoardReader::read_bridges() {
+void BoardReader::read_pci() {
   const auto driven = choose(tree);
+  tell_other_bridges(driven);
+  if (driven) {
+    BridgeReader(*this, *driven).read();
+    if (board.bridge) read_firmware_memory(*driven);
+  } else {
+    say(0, Weight::kNoDevices, "there is no PCI host bridge with a generic ECAM");
+  }
+  read_idle_units();
+  if (board.bridge) BridgeReader(*this, *driven).read_windows();
+}
+
+void BoardReader::tell_other_bridges(const std::optional<NodePath>& driven) {
   for (NodePath at = tree.root(); tree.next(at);) {
     if (!is_bridge(tree, at) || (driven && at.node() == driven->node())) continue;
     BoardReader::Message text;
@@ -346,11 +397,6 @@ void BoardReader::read_bridges() {
     }
     say(at.node(), Weight::kRemark, text);
   }
-  if (!driven) {
-    return say(0, Weight::kNoDevices, "there is no PCI host bridge with a generic ECAM");
-  }
-  BridgeReader(*this, *driven).read();
-  if (board.bridge) read_firmware_memory(*driven);
 }
 
 /// What reserved memory is for, if it is for functions behind the bridge: in `iommu-addresses` a

@@ -7,6 +7,9 @@
 
 namespace penstock::manifest {
 
+/// Rights are given by pages, so that one page cannot belong to both. Neither is empty.
+[[nodiscard]] bool share_pages(const MemoryRange& a, const MemoryRange& b);
+
 struct BoardReader {
   DeviceTree tree;
   Board& board;
@@ -40,7 +43,8 @@ struct BoardReader {
   void tell_other_controller();
 
   // board_pci.cpp
-  void read_bridges();
+  void read_pci();
+  void tell_other_bridges(const std::optional<NodePath>& driven);
   void read_idle_units();
   void read_idle_unit(const NodePath& path, bool smmu);
   void read_firmware_memory(const NodePath& bridge);

@@ -213,6 +213,54 @@ TEST(BoardShapes, WindowsThatLieAreNotUsed) {
 }
 
 // Covers: H70
+TEST(BoardShapes, WindowOverAnythingElseThatHasAddressesIsNotUsed) {
+  const auto windows = [](const std::function<void(Tree&)>& more, std::string_view says) {
+    Parts parts;
+    const Numbers another{0x0300'0000, 2, 0, 2, 0, 0, 0x1000'0000};  // at 0x2'0000'0000
+    parts.ranges.insert(parts.ranges.end(), another.begin(), another.end());
+    parts.more = more;
+    const Parsed parsed(parts);
+    EXPECT_TRUE(parsed.board.assigns) << "there are other windows";
+    EXPECT_TRUE(parsed.says(says)) << parsed.said;
+    return parsed.board.bridge->windows.size();
+  };
+  const auto node = [](const std::string& name, const char* property, const char* value,
+                       const Numbers& reg) {
+    return [=](Tree& tree) {
+      tree.begin(name);
+      tree.text(property, value);
+      tree.cells("reg", reg);
+      tree.end();
+    };
+  };
+  EXPECT_EQ(windows({}, ""), 3U);
+  EXPECT_EQ(windows(node("watchdog@200001000", "compatible", "arm,sp805",
+                         {1, 0x5000'0000, 0, 0x1000, 2, 0x1000, 0, 0x1000}),
+                    "/pcie@10000000: its window at 0x200000000, 0x10000000 bytes, is not used: it "
+                    "lies over /watchdog@200001000 (arm,sp805)"),
+            2U);
+  EXPECT_EQ(windows(node("watchdog@0", "status", "disabled", {2, 0x1000, 0, 0x1000}), ""), 3U);
+  EXPECT_EQ(windows(node("iommu@200000000", "compatible", "arm,smmu-v3", {2, 0, 0, 0x2'0000}),
+                    "its window at 0x200000000, 0x10000000 bytes, lies over"),
+            2U)
+      << "one that nobody drives";
+  EXPECT_EQ(
+      windows(node("memory@0", "device_type", "memory", {1, 0, 2, 0}), "it lies over /memory@0"),
+      2U)
+      << "memory that is not used for it lies over other memory";
+  EXPECT_EQ(windows(
+                [](Tree& tree) {
+                  test::begin_bus(tree, "reserved-memory");
+                  tree.begin("secure");
+                  tree.cells("reg", {2, 0x20'0000, 0, 0x1000});
+                  tree.end();
+                  tree.end();
+                },
+                "lies over reserved memory"),
+            2U);
+}
+
+// Covers: H70
 TEST(BoardShapes, BusesThatRunBackwardsAreRefusedByName) {
   for (const Numbers& buses : {Numbers{1, 0}, Numbers{0x1000, 0x10'0000}, Numbers{0, 256}}) {
     Parts parts;

@@ -170,6 +170,11 @@ Found<MemoryRange> DeviceTree::translate(const NodePath& bus, std::uint64_t addr
   return {MemoryRange{Hpa(address), size}, {}};
 }
 
+unsigned DeviceTree::reg_count(const NodePath& path) const {
+  const auto bus = path.is_root() ? std::nullopt : bus_cells(*this, path.above().node());
+  return bus ? cells(path.node(), "reg").count / (bus->address + bus->size) : 0;
+}
+
 Found<MemoryRange> DeviceTree::reg(const NodePath& path, unsigned index) const {
   if (path.is_root()) return {{}, "the root has no address"};
   const NodePath bus = path.above();

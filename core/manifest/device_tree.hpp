@@ -79,6 +79,8 @@ class DeviceTree {
   /// dma-noncoherent).
   [[nodiscard]] bool coherent(const NodePath& path) const;
 
+  /// How many entries its `reg` has.
+  [[nodiscard]] unsigned reg_count(const NodePath& path) const;
   /// Entry `index` of `reg`, where CPUs find it.
   [[nodiscard]] Found<MemoryRange> reg(const NodePath& path, unsigned index) const;
   /// [address, address + size) as the children of `bus` see it, where CPUs find it.
