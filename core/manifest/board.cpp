@@ -49,9 +49,19 @@ void write_path(TextWriter& out, std::span<const std::uint8_t> blob, int node) {
 }
 
 void BoardReader::say(int node, Weight weight, std::string_view what) {
-  findings.add(node, weight, what);
+  if (told[static_cast<std::size_t>(weight)]++ < kMostFindings) findings.add(node, weight, what);
   if (weight == Weight::kNoBoot) board.boots = false;
   if (weight != Weight::kRemark) devices_refused = true;
+}
+
+void BoardReader::tell_rest() {
+  for (const Weight weight : {Weight::kRemark, Weight::kNoDevices, Weight::kNoBoot}) {
+    const unsigned count = told[static_cast<std::size_t>(weight)];
+    if (count <= kMostFindings) continue;
+    Message text;
+    text.text("and ").dec(count - kMostFindings).text(" more of this weight");
+    findings.add(0, weight, text.view());
+  }
 }
 
 TextWriter& BoardReader::name(TextWriter& out, const NodePath& path) const {
@@ -88,7 +98,10 @@ std::optional<MemoryRange> BoardReader::registers(const NodePath& path, unsigned
 void BoardReader::read_memory() {
   for (NodePath at = tree.root(); tree.next(at);) {
     if (tree.text(at.node(), "device_type") != "memory" || !tree.enabled(at)) continue;
-    for (unsigned i = 0;; ++i) {
+    if (tree.reg_count(at) > kMostRegisters) {
+      say(at.node(), Weight::kNoDevices, "it has too many ranges: the last are not looked at");
+    }
+    for (unsigned i = 0; i < kMostRegisters; ++i) {
       const auto range = tree.reg(at, i);
       if (!range) break;
       if (range->size == 0) continue;
@@ -286,6 +299,7 @@ Status parse_board(std::span<const std::uint8_t> blob, Board& board, Findings& f
   reader.read_psci();
   reader.read_gic();
   reader.read_pci();
+  reader.tell_rest();
   board.assigns = !reader.devices_refused && board.bridge && board.smmu && board.gic &&
                   board.gic->its.has_value();
   return {};

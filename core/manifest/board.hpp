@@ -120,6 +120,8 @@ enum class Weight : std::uint8_t {
   kNoDevices,  // no PCI device can be given out
   kNoBoot,     // nothing can run
 };
+inline constexpr std::size_t kWeights = 3;
+inline constexpr unsigned kMostFindings = 32;  // of one weight; how many more there are is one more
 
 /// Is told everything that the tree has and Penstock does not use, and why.
 class Findings {

@@ -21,9 +21,11 @@ class Listener final : public Findings {
     Text<256> path;
     write_path(path, blob_, node);
     require(!what.empty() && !path.view().empty());
+    require(++told <= kWeights * (kMostFindings + 1));
     no_boot = no_boot || weight == Weight::kNoBoot;
   }
   bool no_boot = false;
+  unsigned told = 0;
 
  private:
   std::span<const std::uint8_t> blob_;

@@ -26,6 +26,9 @@ struct MapKind {
 constexpr MapKind kIommuMap = {"iommu-map", "iommu-map-mask", "arm,smmu-v3", "#iommu-cells"};
 constexpr MapKind kMsiMap = {"msi-map", "msi-map-mask", "arm,gic-v3-its", "#msi-cells"};
 
+constexpr unsigned kMostBridges = 64;  // whose units are looked for
+constexpr unsigned kMostUsers = 1024;  // of memory that firmware uses
+
 constexpr unsigned kMapEntry = 4;  // requester ID, unit, ID there, length
 
 /// Why a unit that a map names cannot be used; empty: it can.
@@ -84,8 +87,10 @@ bool names_unit(const DeviceTree& tree, const NodePath& bridge, const MapKind& k
 /// The bridge that is driven: the first whose devices can be given out, else the first.
 std::optional<NodePath> choose(const DeviceTree& tree) {
   std::optional<NodePath> first;
+  unsigned seen = 0;
   for (NodePath at = tree.root(); tree.next(at);) {
     if (!is_driven(tree, at)) continue;
+    if (seen++ == kMostBridges) break;
     if (names_unit(tree, at, kIommuMap) && names_unit(tree, at, kMsiMap)) return at;
     if (!first) first = at;
   }
@@ -230,7 +235,7 @@ void BridgeReader::drop_windows_over_others() {
     const bool own = at.nodes[last] == path_.nodes[last];  // or of a bus above
     if (own || !tree.enabled(at)) continue;
     const unsigned entries = tree.reg_count(at);
-    for (unsigned i = 0; i < entries; ++i) {
+    for (unsigned i = 0; i < entries && i < kMostRegisters; ++i) {
       const auto range = tree.reg(at, i);
       if (range && range->size != 0) drop_windows_over(at, *range);
     }
@@ -436,11 +441,12 @@ Status BoardReader::read_users(int node, const MemoryRange& memory, const NodePa
   const std::size_t depth = bridge.nodes.size();
   for (unsigned i = 0; i < users.count;) {
     const auto user = tree.with_phandle(users.at(i));
-    const bool known = user && !user->is_root();
+    const bool known = user && !user->is_root() && users_read++ < kMostUsers;
     const int parent = known ? user->above().node() : -1;
     const int address_cells = known ? fdt_address_cells(tree.fdt(), parent) : -1;
     const int size_cells = known ? fdt_size_cells(tree.fdt(), parent) : -1;
-    // How long the entry is cannot be known, nor what follows: nobody is above suspicion.
+    // How long the entry is cannot be known, nor what follows; or there are more than anybody has:
+    // nobody is above suspicion.
     if (address_cells < 0 || size_cells < 0) {
       return board.firmware_memory.push_back({memory, std::nullopt});
     }

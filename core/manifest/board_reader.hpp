@@ -2,6 +2,8 @@
 // out.
 #pragma once
 
+#include <array>
+
 #include "core/base/text.hpp"
 #include "core/manifest/board.hpp"
 
@@ -14,12 +16,16 @@ struct BoardReader {
   DeviceTree tree;
   Board& board;
   Findings& findings;
-  bool devices_refused = false;  // something heavier than a remark was said
+  bool devices_refused = false;           // something heavier than a remark was said
+  std::array<unsigned, kWeights> told{};  // findings of each weight
+  unsigned users_read = 0;                // entries of iommu-addresses that were read
 
   using Message = Text<240>;
 
   void say(int node, Weight weight, std::string_view what);
   void say(int node, Weight weight, const Message& what) { say(node, weight, what.view()); }
+  /// How many findings were not told one by one.
+  void tell_rest();
   /// "/soc/iommu@5000000 (arm,mmu-500)".
   TextWriter& name(TextWriter& out, const NodePath& path) const;
 

@@ -2,6 +2,8 @@
 // more of everything; and trees that lie.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "core/manifest/test_board_tree.hpp"
 
 namespace penstock::manifest {
@@ -258,6 +260,70 @@ TEST(BoardShapes, WindowOverAnythingElseThatHasAddressesIsNotUsed) {
                 },
                 "lies over reserved memory"),
             2U);
+}
+
+/// Nodes that only make the tree long, then one with a phandle.
+void write_many(Tree& tree, std::uint32_t nodes) {
+  for (std::uint32_t i = 0; i < nodes; ++i) {
+    tree.begin("n" + std::to_string(i));
+    tree.cells("phandle", {1000 + i});
+    tree.end();
+  }
+}
+
+// Covers: H70
+TEST(BoardShapes, TreeIsSearchedForANameOnceAndNotForMoreNamesThanBoardsHave) {
+  Parts parts;
+  parts.more = [](Tree& tree) { write_many(tree, 400); };
+  const test::Bytes bytes = test::make_tree(parts);
+  const DeviceTree tree(bytes.data());
+  for (unsigned i = 0; i < 1000; ++i) EXPECT_TRUE(tree.with_phandle(i % 2 == 0 ? 1000 : 1399));
+  EXPECT_FALSE(tree.with_phandle(0) || tree.with_phandle(77) || tree.with_phandle(77));
+  EXPECT_EQ(tree.searches(), 3U) << "of what is not there, too";
+  for (unsigned i = 0; i < 400; ++i) {
+    const auto path = tree.with_phandle(1000 + i);
+    if (path) EXPECT_EQ(tree.cells(path->node(), "phandle").at(0), 1000 + i);
+  }
+  EXPECT_EQ(tree.searches(), kMostSearches);
+  EXPECT_FALSE(tree.with_phandle(1200)) << "no longer known";
+}
+
+// Covers: H70
+TEST(BoardShapes, FindingsOfOneWeightAreCountedWhenTheyAreTooMany) {
+  Parts parts;
+  for (unsigned i = 0; i < 100; ++i) {
+    const Numbers over_memory{0x0200'0000, 0, 0x5000'0000, 0, 0x5000'0000, 0, 0x1000};
+    parts.ranges.insert(parts.ranges.end(), over_memory.begin(), over_memory.end());
+  }
+  const Parsed parsed(parts);
+  EXPECT_TRUE(parsed.board.assigns);
+  EXPECT_EQ(std::count(parsed.said.begin(), parsed.said.end(), '\n'), kMostFindings + 1);
+  EXPECT_TRUE(parsed.says("/: and 68 more of this weight")) << parsed.said;
+}
+
+// Covers: H70 S3.23
+TEST(BoardShapes, ListsLongerThanABoardsAreNotReadToTheirEnd) {
+  Parts parts;
+  for (unsigned i = 0; i < 2000; ++i) {
+    parts.firmware_memory_users.insert(parts.firmware_memory_users.end(),
+                                       {test::kUartHandle, 0, 0x4800'0000, 0, 0x4000});
+  }
+  const Parsed users(parts);
+  EXPECT_FALSE(users.board.assigns) << "the rest could be anybody";
+  EXPECT_TRUE(users.says("through any device")) << users.said;
+  parts = {};
+  parts.more = [](Tree& tree) {
+    Numbers reg;
+    for (std::uint32_t i = 0; i < 513; ++i) reg.insert(reg.end(), {0x20, 0x10'0000 * i, 0, 0x1000});
+    tree.begin("memory@2000000000");
+    tree.text("device_type", "memory");
+    tree.cells("reg", reg);
+    tree.end();
+  };
+  const Parsed memory(parts);
+  EXPECT_TRUE(memory.board.boots);
+  EXPECT_FALSE(memory.board.assigns) << "a window could lie over what was not looked at";
+  EXPECT_TRUE(memory.says("/memory@2000000000: it has too many ranges")) << memory.said;
 }
 
 // Covers: H70

@@ -9,6 +9,7 @@ constexpr unsigned kMostCells = 4;      // of an address, a size or an interrupt
 constexpr unsigned kMostMappings = 4;   // interrupt maps in a row
 constexpr unsigned kMostExtended = 16;  // entries of interrupts-extended
 constexpr unsigned kMostInMap = 256;    // entries of an interrupt map
+constexpr unsigned kMostRanges = 256;   // entries of a bus's ranges
 constexpr unsigned kDefaultAddressCells = 2;
 constexpr unsigned kDefaultSizeCells = 1;
 
@@ -101,9 +102,20 @@ std::optional<NodePath> DeviceTree::at_offset(int node) const {
 }
 
 std::optional<NodePath> DeviceTree::with_phandle(std::uint32_t phandle) const {
+  if (phandle == 0) return std::nullopt;
+  for (const Known& each : known_) {
+    if (each.phandle == phandle) return each.path;
+  }
+  if (searches_ == kMostSearches) return std::nullopt;
+  Known& known = known_[searches_++ % known_.size()];
+  known = {phandle, search(phandle)};
+  return known.path;
+}
+
+std::optional<NodePath> DeviceTree::search(std::uint32_t phandle) const {
   NodePath path = root();
   do {
-    if (fdt_get_phandle(fdt_, path.node()) == phandle && phandle != 0) return path;
+    if (fdt_get_phandle(fdt_, path.node()) == phandle) return path;
   } while (next(path));
   return std::nullopt;
 }
@@ -157,7 +169,8 @@ Found<MemoryRange> DeviceTree::translate(const NodePath& bus, std::uint64_t addr
     if (ranges.count == 0) continue;  // the addresses are those of the bus above
     const unsigned entry = below->address + above->address + below->size;
     bool found = false;
-    for (unsigned i = 0; i + entry <= ranges.count && !found; i += entry) {
+    for (unsigned n = 0, i = 0; n < kMostRanges && i + entry <= ranges.count && !found;
+         ++n, i += entry) {
       const std::uint64_t start = ranges.number(i, below->address);
       const std::uint64_t bytes = ranges.number(i + below->address + above->address, below->size);
       if (address < start || !fits(address - start, size, bytes)) continue;
@@ -172,7 +185,9 @@ Found<MemoryRange> DeviceTree::translate(const NodePath& bus, std::uint64_t addr
 
 unsigned DeviceTree::reg_count(const NodePath& path) const {
   const auto bus = path.is_root() ? std::nullopt : bus_cells(*this, path.above().node());
-  return bus ? cells(path.node(), "reg").count / (bus->address + bus->size) : 0;
+  if (!bus) return 0;
+  const unsigned count = cells(path.node(), "reg").count / (bus->address + bus->size);
+  return count > kMostRegisters ? kMostRegisters + 1 : count;
 }
 
 Found<MemoryRange> DeviceTree::reg(const NodePath& path, unsigned index) const {

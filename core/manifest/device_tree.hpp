@@ -2,9 +2,11 @@
 // number in the cells that the node above says, every address through the `ranges` of all nodes
 // above, every interrupt to the controller that is responsible for it.
 //
-// Every function ends after a number of steps that the size of the tree bounds.
+// Every function ends after a number of steps that the size of the tree bounds. Searches for a
+// phandle go through the whole tree: the last are remembered, and there are kMostSearches at most.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -30,6 +32,8 @@ struct Cells {
 };
 
 inline constexpr std::size_t kMaxTreeDepth = 16;
+inline constexpr unsigned kMostSearches = 256;
+inline constexpr unsigned kMostRegisters = 512;  // entries of one `reg` that are looked at
 
 /// A node with the nodes above it, root first: their offsets in the tree.
 struct NodePath {
@@ -64,7 +68,9 @@ class DeviceTree {
   bool next(NodePath& at) const;
   /// The first node from `at` on that claims compatibility and is enabled, at itself excluded.
   bool next_compatible(NodePath& at, const char* compatible) const;
+  /// Also nothing once kMostSearches were made.
   [[nodiscard]] std::optional<NodePath> with_phandle(std::uint32_t phandle) const;
+  [[nodiscard]] unsigned searches() const { return searches_; }
   /// The node at this offset of the tree.
   [[nodiscard]] std::optional<NodePath> at_offset(int node) const;
 
@@ -79,7 +85,7 @@ class DeviceTree {
   /// dma-noncoherent).
   [[nodiscard]] bool coherent(const NodePath& path) const;
 
-  /// How many entries its `reg` has.
+  /// How many entries its `reg` has, kMostRegisters + 1 if it has more.
   [[nodiscard]] unsigned reg_count(const NodePath& path) const;
   /// Entry `index` of `reg`, where CPUs find it.
   [[nodiscard]] Found<MemoryRange> reg(const NodePath& path, unsigned index) const;
@@ -92,6 +98,11 @@ class DeviceTree {
 
  private:
   struct Specifier;
+  struct Known {
+    std::uint32_t phandle = 0;  // 0: nothing yet, and no node's
+    std::optional<NodePath> path;
+  };
+  [[nodiscard]] std::optional<NodePath> search(std::uint32_t phandle) const;
   [[nodiscard]] Found<Specifier> taken(const NodePath& path, const NodePath& parent,
                                        const Cells& from, unsigned first) const;
   [[nodiscard]] Found<Specifier> specifier(const NodePath& path, unsigned index) const;
@@ -99,6 +110,8 @@ class DeviceTree {
   [[nodiscard]] std::optional<NodePath> interrupt_parent(const NodePath& path) const;
 
   const void* fdt_;
+  mutable std::array<Known, 4> known_{};  // the last that were searched for
+  mutable unsigned searches_ = 0;
 };
 
 }  // namespace penstock::manifest
