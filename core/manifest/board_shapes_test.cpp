@@ -130,6 +130,29 @@ TEST(BoardShapes, InterruptsAreReadAsTheirControllerHasThem) {
       << "the first of them counts";
 }
 
+// Covers: H70
+TEST(BoardShapes, InterruptMapIsComparedInTheBitsOfItsMaskAlone) {
+  Parts parts;
+  parts.stdout_path = "/nexus/serial@0";
+  parts.more = [](Tree& tree) {
+    test::begin_bus(tree, "nexus");
+    tree.flag("ranges");
+    tree.cells("#interrupt-cells", {1});
+    tree.cells("interrupt-map-mask", {0, 0, 7});
+    // Written with the address of its device, which the mask leaves out.
+    tree.cells("interrupt-map", {0, 0x0b00'0000, 5, kGicHandle, 0, 0, 0, 42, 4});
+    tree.begin("serial@0");
+    tree.text("compatible", "arm,pl011");
+    tree.cells("reg", {0, 0x0b00'1000, 0, 0x1000});
+    tree.cells("interrupts", {5});
+    tree.end();
+    tree.end();
+  };
+  const Parsed parsed(parts);
+  ASSERT_TRUE(parsed.board.uart) << parsed.said;
+  EXPECT_EQ(parsed.board.uart->intid, 32U + 42);
+}
+
 // Covers: H70 H65
 TEST(BoardShapes, ManyCpusReservedRangesAndRedistributorRegionsAreNormal) {
   Parts parts;

@@ -281,7 +281,7 @@ Found<DeviceTree::Specifier> DeviceTree::map(const Specifier& from) const {
     bool same = true;
     for (unsigned i = 0; i < key; ++i) {
       const std::uint32_t looked_at = i < mask.count ? mask.at(i) : ~0U;
-      same = same && (wanted(i) & looked_at) == map.at(at + i);
+      same = same && ((wanted(i) ^ map.at(at + i)) & looked_at) == 0;
     }
     if (same) {
       Specifier out;
