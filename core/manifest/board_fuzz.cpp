@@ -81,7 +81,13 @@ void check(const Board& board, const Listener& said) {
   require(!board.boots || (board.gic && !board.cpus.empty()));
   require(!board.assigns || (board.boots && board.bridge && board.smmu && board.gic->its));
   if (board.uart) require(board.uart->intid < 1020);
-  if (board.smmu) require(board.smmu->event_intid >= 16 && board.smmu->event_intid < 1020);
+  if (board.smmu) {
+    const unsigned events = board.smmu->event_intid;
+    const unsigned errors = board.smmu->gerror_intid;
+    require(events >= 32 && events < 1020);
+    require(errors == 0 || (errors >= 32 && errors < 1020 && errors != events));
+  }
+  if (board.gic && board.gic->its) require(board.gic->its->size >= 128 * kKiB);
   for (const MemoryRange& each : board.reserved) {
     require(each.size != 0 && each.base.value() + (each.size - 1) >= each.base.value());
   }
