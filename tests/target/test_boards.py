@@ -97,6 +97,18 @@ def test_trees_of_the_older_kernel_are_all_explained():
     assert not wrong, wrong[:20]
 
 
+def test_tree_that_cannot_be_read_does_not_hide_the_others(tmp_path):
+    good = next(iter(all_trees("6.12").values()))
+    command = [str(paths.TOOL), "board", "explain", str(tmp_path / "none.dtb"), str(good)]
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=SECONDS)
+    assert done.returncode == 2
+    assert "none.dtb: cannot be read" in done.stderr
+    assert [answer["ok"] for answer in json.loads(done.stdout)] == [False, True]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+    assert done.returncode == 2
+    assert str(good) in done.stdout and "none.dtb" not in done.stdout
+
+
 def changed_tree(command: list[str], folder, change):
     """The board's own device tree after `change` of its source text."""
     plain, source, tree = folder / "plain.dtb", folder / "changed.dts", folder / "changed.dtb"

@@ -51,6 +51,13 @@ bool looks_like_tree(const Bytes& file) {
          file[3] == 0xed;
 }
 
+BoardReport unreadable_board() {
+  BoardReport report;
+  report.isolation = "none";
+  report.reasons = {{"/", "the file cannot be read", Weight::kNoBoot}};
+  return report;
+}
+
 BoardReport explain_board(const Bytes& tree) {
   BoardReport report;
   report.isolation = "none";

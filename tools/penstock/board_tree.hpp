@@ -33,6 +33,8 @@ struct BoardReport {
 /// Whether the bytes are a flattened device tree, sound or not.
 [[nodiscard]] bool looks_like_tree(const Bytes& file);
 [[nodiscard]] BoardReport explain_board(const Bytes& tree);
+/// Of a file that cannot be read.
+[[nodiscard]] BoardReport unreadable_board();
 [[nodiscard]] nlohmann::json to_json(const BoardReport& report);
 [[nodiscard]] std::string to_text(const BoardReport& report);
 

@@ -52,5 +52,15 @@ TEST(BoardTree, DamagedTreeIsARefusalWithAReason) {
   EXPECT_FALSE(looks_like_tree(Bytes{1, 2, 3, 4}));
 }
 
+TEST(BoardTree, FileThatCannotBeReadHasAnAnswerLikeTheOthers) {
+  const auto json = to_json(unreadable_board());
+  EXPECT_EQ(json["ok"], false);
+  EXPECT_EQ(json["boots"], false);
+  EXPECT_EQ(json["isolation"], "none");
+  ASSERT_EQ(json["reasons"].size(), 1U);
+  EXPECT_EQ(json["reasons"][0]["weight"], "no-boot");
+  EXPECT_THAT(json["reasons"][0]["what"].get<std::string>(), HasSubstr("cannot be read"));
+}
+
 }  // namespace
 }  // namespace penstock::tool

@@ -94,13 +94,13 @@ int do_explain(const std::vector<std::string>& paths, bool as_json) {
   int code = kOk;
   for (const std::string& path : paths) {
     const auto file = read_file(path);
-    if (!file) return complain(path + ": cannot be read");
-    const BoardReport report = explain_board(*file);
+    if (!file) (void)complain(path + ": cannot be read");
+    const BoardReport report = file ? explain_board(*file) : unreadable_board();
     if (!report.readable) code = kBadInput;
     if (as_json) {
       all.push_back(to_json(report));
       all.back()["file"] = path;
-    } else {
+    } else if (file) {
       fmt::print("{}{}", paths.size() > 1 ? path + ": " : "", to_text(report));
     }
   }
