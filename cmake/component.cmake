@@ -15,6 +15,8 @@ set(PENSTOCK_CXX_WARNINGS -Wold-style-cast -Wnon-virtual-dtor)
 set(PENSTOCK_FREESTANDING_FLAGS -ffreestanding -mgeneral-regs-only -mno-outline-atomics -mstrict-align
     -march=armv8-a -fpie -fvisibility=hidden -ffunction-sections -fdata-sections -fno-omit-frame-pointer -O2
     -fno-stack-protector -fno-asynchronous-unwind-tables)
+# No function takes more than 5 KiB of a CPU's 16 KiB of stack at EL2 (hypervisor/arch/aarch64/cpu.hpp).
+list(APPEND PENSTOCK_FREESTANDING_FLAGS -Wframe-larger-than=5120)
 set(PENSTOCK_FREESTANDING_CXX_FLAGS -fno-exceptions -fno-rtti -fno-threadsafe-statics -fno-use-cxa-atexit)
 
 if(PENSTOCK_FUZZ)

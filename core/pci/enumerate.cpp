@@ -60,15 +60,9 @@ class Cursor {
   bool prefetchable_ = false;
 };
 
-/// What a bridge forwards: nothing where start and end are the same.
-struct Forwarded {
-  std::uint64_t start32 = 0;
-  std::uint64_t end32 = 0;
-  std::uint64_t start64 = 0;
-  std::uint64_t end64 = 0;
-};
-
-/// Finds first, then decides where everything goes, and writes that last.
+/// Finds first, then decides where everything goes, and writes that last. find_bus() and
+/// assign_bus() call themselves for each level of bridges: what they call is not inlined, so that a
+/// level takes little of the stack.
 class Walk {
  public:
   Walk(Ecam& ecam, std::span<const HostWindow> windows, Inventory& inventory)
@@ -122,7 +116,6 @@ class Walk {
   unsigned next_bus_;
   Cursors cursors_;
   std::optional<Choice> choice_;  // absent: on the root bus, where every window is open
-  std::array<Forwarded, kMaxFunctions> forwarded_{};       // by the function's index
   std::array<VfLimit, kMaxPhysicalFunctions> vf_limit_{};  // by the index of its SR-IOV
 };
 
@@ -164,7 +157,7 @@ std::optional<FunctionInfo> Walk::find_function(HostBdf bdf) {
   return info;
 }
 
-void Walk::find_slot(unsigned bus, unsigned slot) {
+[[gnu::noinline]] void Walk::find_slot(unsigned bus, unsigned slot) {
   unsigned functions = 1;
   for (unsigned function = 0; function < functions; ++function) {
     const auto info = find_function(HostBdf(bus, slot, function));
@@ -174,7 +167,7 @@ void Walk::find_slot(unsigned bus, unsigned slot) {
 
 /// The one device at the other end of a link (PCIe 7.3.1). Where both ends know alternative routing
 /// IDs its functions are a chain over all 256 numbers (PCIe 6.13), else they are eight at most.
-void Walk::find_link(FunctionInfo& port) {
+[[gnu::noinline]] void Walk::find_link(FunctionInfo& port) {
   namespace express = hp::express;
   EcamFunction above = ecam_.function(port.bdf);
   const std::uint32_t word = above.read(port.express_at + express::kCapabilities, 2);
@@ -211,7 +204,7 @@ void Walk::find_link(FunctionInfo& port) {
 }
 
 /// `port`: null on the root bus.
-void Walk::find_sriov(const FunctionInfo& pf, const FunctionInfo* port) {
+[[gnu::noinline]] void Walk::find_sriov(const FunctionInfo& pf, const FunctionInfo* port) {
   // Where BARs are fixed, so are those of VFs.
   if (pf.fixed_bars) return;
   if (inventory_.sriov.full()) return count(inventory_.sriov_left, pf.bdf);
@@ -295,7 +288,7 @@ std::uint64_t Walk::left32(const Bar& bar) const {
   return most;
 }
 
-void Walk::assign_bars(FunctionInfo& info, std::uint64_t size, Reach reach) {
+[[gnu::noinline]] void Walk::assign_bars(FunctionInfo& info, std::uint64_t size, Reach reach) {
   for (Bar& bar : info.bars) {
     if (bar.size != size || bar.io || !info.placed) continue;
     info.placed = place(bar, 1, reach);
@@ -303,7 +296,7 @@ void Walk::assign_bars(FunctionInfo& info, std::uint64_t size, Reach reach) {
 }
 
 /// Room for all VFs or for none. The registers are written when VFs are switched on (SriovPf).
-void Walk::assign_vfs(std::size_t index, Reach reach) {
+[[gnu::noinline]] void Walk::assign_vfs(std::size_t index, Reach reach) {
   SriovInfo& info = inventory_.sriov[index];
   VfLimit trouble = VfLimit::kNone;
   for (unsigned i = 0; i < info.usable; ++i) {
@@ -329,7 +322,7 @@ void Walk::assign_behind(std::size_t index, Reach reach) {
     cursors_[cursor].align(kBridgeGranule);
     return cursors_[cursor].at();
   };
-  Forwarded& ranges = forwarded_[index];
+  Forwarded& ranges = inventory_.forwarded[index];
   ranges.start32 = at(choice_->low);
   ranges.start64 = at(choice_->high);
   const bool high = reach != Reach::k32Bit && bridge.prefetch64;
@@ -361,7 +354,7 @@ unsigned Walk::left_out_behind(std::size_t index) {
 
 /// The first pair of windows that have room for everything behind a bridge of the root bus, or
 /// those that leave the least out. At most as many tries as there are pairs.
-void Walk::choose_windows(std::size_t index) {
+[[gnu::noinline]] void Walk::choose_windows(std::size_t index) {
   const Cursors before = cursors_;
   Choice best;
   std::optional<unsigned> least;
@@ -467,7 +460,7 @@ void Walk::finish() {
     }
     write_bars(info);
     EcamFunction config = ecam_.function(info.bdf);
-    if (info.bridge && info.secondary != 0) write_windows(info, forwarded_[i]);
+    if (info.bridge && info.secondary != 0) write_windows(info, inventory_.forwarded[i]);
     enable_acs(config, info);
     const std::uint32_t endpoint = info.placed ? kEndpoint : kNothing;
     config.write(hp::kCommand, 2, info.bridge ? kBridge : endpoint);

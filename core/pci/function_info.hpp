@@ -105,10 +105,19 @@ struct SriovInfo {
   std::array<Bar, hw::pci::kBarCount> bars{};  // of VF 0; the others' follow it, `size` apart
 };
 
+/// Bus addresses that a bridge forwards: nothing where start and end are the same.
+struct Forwarded {
+  std::uint64_t start32 = 0;
+  std::uint64_t end32 = 0;
+  std::uint64_t start64 = 0;
+  std::uint64_t end64 = 0;
+};
+
 struct Inventory {
   StaticVector<FunctionInfo, kMaxFunctions>
       functions;  // in order of discovery: a bridge before what is behind it
   StaticVector<SriovInfo, kMaxPhysicalFunctions> sriov;  // more PFs than that have no VFs
+  std::array<Forwarded, kMaxFunctions> forwarded{};      // by the index of a bridge in `functions`
 
   /// What did not fit. These functions decode nothing and master nothing; nothing is behind bridges
   /// among them.

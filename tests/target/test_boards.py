@@ -184,3 +184,22 @@ def test_board_with_twelve_cpus_runs(folder):
     with board:
         board.wait_for("alone", r"RESULT boot reached-init", 400, "the guest")
         board.stop()
+
+
+def switches(levels: int) -> list[str]:
+    """Bridges one below the other: a root port, then ports of switches, upstream and downstream in turn."""
+    devices = ["pcie-root-port,id=level1,bus=pcie.0,chassis=100,addr=0x10"]
+    for level in range(2, levels + 1):
+        kind = "x3130-upstream" if level % 2 == 0 else f"xio3130-downstream,chassis={100 + level}"
+        devices.append(f"{kind},id=level{level},bus=level{level - 1}")
+    return [word for device in devices for word in ("-device", device)]
+
+
+# Covers: H62
+def test_bridges_as_deep_as_can_be_opened_and_deeper(folder):
+    bundle = scenario.bundle([scenario.guest("alone", "boot", "6.12", [0])], folder)
+    board = Board(bundle_command(bundle, [*scenario.qemu_devices(), *switches(9)]), folder / "console.log")
+    with board:
+        board.wait_for("alone", r"RESULT boot reached-init", 200, "the guest")
+        board.stop()
+    assert re.search(r"and what is beyond stay closed", said(board)), said(board)
