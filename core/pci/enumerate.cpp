@@ -108,6 +108,7 @@ class Walk {
   void choose_windows(std::size_t index);
   [[nodiscard]] unsigned left_out_behind(std::size_t index);
 
+  void close_unplaced();
   void write_bars(const FunctionInfo& info);
   void write_windows(const FunctionInfo& bridge, const Forwarded& ranges);
 
@@ -205,9 +206,13 @@ std::optional<FunctionInfo> Walk::find_function(HostBdf bdf) {
 
 /// `port`: null on the root bus.
 [[gnu::noinline]] void Walk::find_sriov(const FunctionInfo& pf, const FunctionInfo* port) {
+  EcamFunction config = ecam_.function(pf.bdf);
   // Where BARs are fixed, so are those of VFs.
-  if (pf.fixed_bars) return;
-  if (inventory_.sriov.full()) return count(inventory_.sriov_left, pf.bdf);
+  if (pf.fixed_bars) return close_sriov(config, pf);
+  if (inventory_.sriov.full()) {
+    close_sriov(config, pf);
+    return count(inventory_.sriov_left, pf.bdf);
+  }
   SriovInfo info;
   // Only functions below a port with ARI may have other numbers than 0 to 7 of device 0.
   info.ari = port != nullptr && port->ari && pf.ari_at != 0;
@@ -215,7 +220,6 @@ std::optional<FunctionInfo> Walk::find_function(HostBdf bdf) {
   // VFs beyond the PF's bus take the next ones, which nobody has been given yet. On the root bus
   // those are the bridges'.
   info.last_bus = static_cast<std::uint8_t>(port == nullptr ? pf.bdf.bus() : ecam_.last_bus());
-  EcamFunction config = ecam_.function(pf.bdf);
   measure_sriov(config, pf, info);
   if (info.usable != 0) {
     const unsigned last = vf_bdf(info, info.usable - 1U).bus();
@@ -449,10 +453,24 @@ void enable_acs(port::ConfigSpace& config, const FunctionInfo& info) {
   config.write(info.acs_at + hp::acs::kControl, 2, can & kWanted);
 }
 
+/// A bridge without an address for its own registers decodes no memory: nothing that is behind it
+/// can be reached either.
+void Walk::close_unplaced() {
+  for (std::size_t i = 0; i < inventory_.functions.size(); ++i) {
+    const FunctionInfo& bridge = inventory_.functions[i];
+    if (bridge.placed || !bridge.bridge || bridge.secondary == 0) continue;
+    for (FunctionInfo& info : inventory_.functions) {
+      const unsigned bus = info.bdf.bus();
+      if (bus >= bridge.secondary && bus <= bridge.subordinate) info.placed = false;
+    }
+  }
+}
+
 void Walk::finish() {
+  close_unplaced();
   constexpr std::uint32_t kNothing = hp::command::InterruptDisable::kMask;
   constexpr std::uint32_t kEndpoint = kNothing | hp::command::MemorySpace::kMask;
-  constexpr std::uint32_t kBridge = kEndpoint | hp::command::BusMaster::kMask;
+  constexpr std::uint32_t kBridge = hp::command::BusMaster::kMask;  // what is behind it masters
   for (std::size_t i = 0; i < inventory_.functions.size(); ++i) {
     FunctionInfo& info = inventory_.functions[i];
     if (!info.placed) {
@@ -462,8 +480,8 @@ void Walk::finish() {
     EcamFunction config = ecam_.function(info.bdf);
     if (info.bridge && info.secondary != 0) write_windows(info, inventory_.forwarded[i]);
     enable_acs(config, info);
-    const std::uint32_t endpoint = info.placed ? kEndpoint : kNothing;
-    config.write(hp::kCommand, 2, info.bridge ? kBridge : endpoint);
+    const std::uint32_t decodes = info.placed ? kEndpoint : kNothing;
+    config.write(hp::kCommand, 2, decodes | (info.bridge ? kBridge : 0));
   }
   for (std::size_t i = 0; i < inventory_.sriov.size(); ++i) {
     if (vf_limit_[i] == VfLimit::kNone || inventory_.sriov[i].usable == 0) continue;

@@ -67,6 +67,12 @@ void measure_numbers(port::ConfigSpace& config, SriovInfo& info) {
 
 }  // namespace
 
+void close_sriov(port::ConfigSpace& config, const FunctionInfo& pf) {
+  if (fits(pf.sriov_at, cap::kSize, hp::kConfigSize)) {
+    config.write(pf.sriov_at + cap::kControl, 2, 0);
+  }
+}
+
 void measure_sriov(port::ConfigSpace& config, const FunctionInfo& pf, SriovInfo& info) {
   info.pf = pf.bdf;
   info.at = pf.sriov_at;

@@ -26,6 +26,9 @@ namespace penstock::pci {
 /// capability makes no sense.
 void measure_sriov(port::ConfigSpace& config, const FunctionInfo& pf, SriovInfo& info);
 
+/// Switches off the VFs that firmware may have left on, of a PF that gets none.
+void close_sriov(port::ConfigSpace& config, const FunctionInfo& pf);
+
 /// The routing ID of VF `i`.
 [[nodiscard]] inline HostBdf vf_bdf(const SriovInfo& info, unsigned i) {
   return HostBdf(static_cast<std::uint16_t>(info.pf.value() + info.offset + i * info.stride));

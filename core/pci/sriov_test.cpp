@@ -317,5 +317,20 @@ TEST_F(Sriov, AriDevicesShowFunctionsBeyondTheEighth) {
   EXPECT_EQ(board.inventory.functions.size(), 4U);
 }
 
+// Their numbers and addresses are given to others.
+TEST_F(Sriov, VfsThatFirmwareLeftOnAreSwitchedOffWhereThePfGetsNone) {
+  auto fixed = sim::igb_with_vfs();
+  fixed->add_capability(0x14, 4);  // Enhanced Allocation
+  board.plug(board.host.root(), 1, 0, std::move(fixed));
+  EXPECT_TRUE(board.enumerate());
+  auto config = board.ecam.function({0, 1, 0});
+  const unsigned control = find(board.inventory, {0, 1, 0})->sriov_at + 8U;
+  config.write(control, 2, 0x9);  // VF Enable, VF Memory Space Enable
+  EXPECT_EQ(config.read(control, 2) & 0x9U, 0x9U);
+  EXPECT_TRUE(board.enumerate());
+  EXPECT_TRUE(board.inventory.sriov.empty());
+  EXPECT_EQ(config.read(control, 2) & 0x9U, 0U);
+}
+
 }  // namespace
 }  // namespace penstock::pci

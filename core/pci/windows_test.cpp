@@ -107,5 +107,18 @@ TEST_F(Windows, OneThatEndsInTheLastMebibyteOf64BitsHasNoRoomBehindABridge) {
   EXPECT_EQ(bar({1, 0, 0}).host, Hpa());
 }
 
+// It decodes no memory, or its own registers would be wherever firmware had them.
+// Covers: H70
+TEST_F(Windows, ABridgeWithFixedAddressesForwardsNothingAndWhatIsBehindItIsNotPlaced) {
+  auto fixed = sim::pcie_root_port(board.host);
+  fixed->add_capability(0x14, 4);  // Enhanced Allocation
+  auto& port = board.plug(board.host.root(), 1, 0, std::move(fixed));
+  board.plug(port.secondary_bus(), 0, 0, card(kPageSize, false, false));
+  enumerate(std::array{HostWindow{0x1000'0000, Hpa(0x1000'0000), 64 * kMiB, false}});
+  EXPECT_EQ(board.ecam.function({0, 1, 0}).read(0x04, 2) & 0x2U, 0U);
+  EXPECT_EQ(board.ecam.function({1, 0, 0}).read(0x04, 2) & 0x2U, 0U);
+  EXPECT_FALSE(find(board.inventory, {1, 0, 0})->placed);
+}
+
 }  // namespace
 }  // namespace penstock::pci
