@@ -18,6 +18,8 @@ constexpr std::uint64_t kAttrDevice = 0ULL << 2;
 constexpr std::uint64_t kAttrNormal = 1ULL << 2;
 constexpr std::uint64_t kAddressMask = 0x0000'ffff'ffff'f000;
 
+constexpr std::uint64_t kBlockBytes = 2 * kMiB;
+
 constexpr unsigned shift_of(unsigned level) {
   return 39 - 9 * level;
 }
@@ -35,19 +37,36 @@ constexpr std::uint64_t attributes(Right right) {
   return 0;
 }
 
+// The boot map has blocks of 2 MiB. Each region that it gets, of those in stage1.hpp, may need a
+// table of either level of its own: image, tree, console, and both ends of the pool.
+constexpr unsigned kBootRegions = 5;
 alignas(4096) std::uint64_t boot_root[512];
-alignas(4096) std::uint64_t boot_level1[3][512];
-unsigned boot_level1_used = 0;
+alignas(4096) std::uint64_t boot_tables[2 * kBootRegions][512];
+unsigned boot_tables_used = 0;
 
-void map_boot_gigabyte(Hpa around, std::uint64_t bits) {
-  const std::uint64_t start = around.align_down(kGiB).value();
-  std::uint64_t& entry = boot_root[index_of(start, 0)];
+std::uint64_t* boot_table(std::uint64_t& entry) {
   if (entry == 0) {
-    entry = reinterpret_cast<std::uintptr_t>(&boot_level1[boot_level1_used++]) | kTableOrPage;
+    entry = reinterpret_cast<std::uintptr_t>(&boot_tables[boot_tables_used++]) | kTableOrPage;
   }
-  auto* level1 = reinterpret_cast<std::uint64_t*>(entry & kAddressMask);
-  std::uint64_t& block = level1[index_of(start, 1)];
-  if (block == 0) block = start | bits | kAccessFlag | kRes1Ap1 | kBlock;
+  return reinterpret_cast<std::uint64_t*>(entry & kAddressMask);
+}
+
+/// The blocks of the 1 GiB around the address.
+std::uint64_t* boot_blocks(Hpa around) {
+  std::uint64_t* level1 = boot_table(boot_root[index_of(around.value(), 0)]);
+  return boot_table(level1[index_of(around.value(), 1)]);
+}
+
+constexpr std::uint64_t boot_block(Hpa start, std::uint64_t bits) {
+  return start.value() | bits | kAccessFlag | kRes1Ap1 | kBlock;
+}
+
+/// What is there already stays: a device among memory.
+void map_boot_gigabyte(Hpa around, std::uint64_t bits) {
+  std::uint64_t* blocks = boot_blocks(around);
+  for (unsigned i = 0; i < 512; ++i) {
+    if (blocks[i] == 0) blocks[i] = boot_block(around.align_down(kGiB) + i * kBlockBytes, bits);
+  }
 }
 
 void switch_to(std::uint64_t ttbr0, std::uint64_t sctlr) {
@@ -92,7 +111,13 @@ void enable_boot_map(Hpa image, Hpa tree) {
 }
 
 void add_device_to_boot_map(Hpa device) {
-  map_boot_gigabyte(device, kAttrDevice | kExecuteNever);
+  std::uint64_t& block = boot_blocks(device)[index_of(device.value(), 2)];
+  // Memory until now, where the image or the tree is in the same 1 GiB: break before make (DDI 0487
+  // D8.16).
+  block = 0;
+  complete_all();
+  asm volatile("tlbi alle2\n\tdsb sy\n\tisb" ::: "memory");
+  block = boot_block(device.align_down(kBlockBytes), kAttrDevice | kExecuteNever);
   complete_all();
   context_sync();
 }

@@ -17,9 +17,10 @@ enum class Right { kReadExecute, kReadOnly, kReadWrite, kDevice };
 /// replaces it, before any guest exists.
 void enable_boot_map(Hpa image, Hpa tree);
 
-/// Adds the 1 GiB around a device to the boot map, so that the console can speak early, or around
-/// memory that the real map is built in. At most three different 512 GiB are covered.
+/// Adds the 2 MiB around the console's registers to the boot map, so that it can speak early. Once.
 void add_device_to_boot_map(Hpa device);
+/// Adds the 1 GiB around memory that the real map is built in, but for a device in it. Twice at
+/// most.
 void add_memory_to_boot_map(Hpa memory);
 
 class Stage1 {
