@@ -112,6 +112,8 @@ void start_machine(Machine& m, Hpa image, Hpa tree) {
   FindingsOnConsole findings(m, blob);
   require(m, manifest::parse_board(blob, m.board, findings), "the board's device tree");
   if (!m.board.boots) arch::panic("Penstock cannot run on this board");
+  // What the tree puts where something else is was told there, and is mapped no longer.
+  if (!m.board.uart) m.console.detach();
   if (m.board.memory.empty()) arch::panic("the board's device tree has no memory");
   m.options = manifest::boot_options(m.board.bootargs);
   m.psci = platform::Psci(m.board.psci == manifest::Conduit::kSmc   ? platform::PsciConduit::kSmc

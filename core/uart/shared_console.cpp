@@ -17,6 +17,11 @@ void SharedConsole::attach(Uart& uart, port::Clock& clock) {
   stuck_.store(false, std::memory_order_relaxed);
 }
 
+void SharedConsole::detach() {
+  const LockGuard guard(lock_);
+  uart_ = nullptr;
+}
+
 void SharedConsole::name_source(unsigned index, std::string_view name) {
   Source& source = sources_[index];
   const LockGuard guard(source.lock);

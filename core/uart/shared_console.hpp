@@ -54,6 +54,8 @@ class SharedConsole {
   /// Before this, what is said waits; the oldest of it is lost when it becomes too much. Both
   /// outlive this object.
   void attach(Uart& uart, port::Clock& clock);
+  /// What is said from now on is kept as before attach(). Nothing reaches the UART afterwards.
+  void detach();
   /// The source's stream begins anew; what it has not sent is lost.
   void name_source(unsigned source, std::string_view name);
 

@@ -27,6 +27,11 @@ void Console::attach(const manifest::Uart& uart, port::Clock& clock) {
   shared_.attach(*uart_, clock);
 }
 
+void Console::detach() {
+  shared_.detach();
+  uart_ = nullptr;
+}
+
 void Console::come_again(Unsent unsent) {
   // A line that nothing follows in this time is a prompt. A FIFO of 16 characters is empty after
   // 1.4 ms at 115,200 baud.

@@ -25,6 +25,8 @@ class Console final : public port::Log {
  public:
   /// The board's UART, its registers already mapped; before that what is said waits.
   void attach(const manifest::Uart& uart, port::Clock& clock);
+  /// The UART cannot be used after all.
+  void detach();
   /// From now on guests run, and nobody waits for the UART any more.
   void boot_is_over() { waits_ = false; }
   void name_source(unsigned source, std::string_view name) { shared_.name_source(source, name); }
