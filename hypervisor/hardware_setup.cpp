@@ -132,6 +132,13 @@ void start_smmu(Machine& m) {
   m.smmu_window = ports::HwMmio(m.board.smmu->registers.base.value());
   const Status ready = m.smmu.init(m.smmu_window, m.memory, m.clock, m.pool, m.console);
   if (!ready) return unusable(m, "the SMMU", ready.error());
+  // A device whose faults nobody hears of would never be cut off: nothing bypasses the SMMU from
+  // here on, and no device is given out.
+  for (const unsigned intid : {m.board.smmu->event_intid, m.board.smmu->gerror_intid}) {
+    if (intid >= m.gic.spi_end()) {
+      return unusable(m, "the SMMU's interrupt", fail(Code::kOutOfRange, intid));
+    }
+  }
   m.has_smmu = true;
 }
 
