@@ -1,7 +1,7 @@
 // From a physical LPI to the guest that gets it: the one look-up of an interrupt's way.
 //
 // Readers (any CPU, interrupt path) take one relaxed load; a route is one 64-bit word, so it is
-// never seen half-written. Writers hold the owning device's lock (assigner.hpp). A message that
+// never seen half-written. Writers hold the owning device's lock (device.hpp). A message that
 // arrives while its route changes goes the old way or the new one, as on hardware; one that arrives
 // after the route is gone is counted and dropped.
 #pragma once
@@ -22,14 +22,13 @@ struct Route {
   enum class Kind : std::uint8_t {
     kNone = 0,      // nobody wants it: counted
     kGuest = 1,     // deliver `lpi` to `vcpu` of `domain`
-    kUnwanted = 2,  // a vector of `device` that its guest has not mapped: dropped, as an ITS
-                    // without mapping does
+    kUnwanted = 2,  // a vector of `device` that its guest has not mapped: dropped, as by an ITS
     kStray = 3,     // an event that `device` was never given: an attempt to forge a message
   };
   Kind kind = Kind::kNone;
   DomainId domain;
   VcpuIndex vcpu;
-  std::uint8_t device = 0;  // index in the assigner's table
+  std::uint8_t device = 0;  // index in the table of devices
   GuestIntId lpi;           // < 2^24
 };
 

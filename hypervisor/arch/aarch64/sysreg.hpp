@@ -1,4 +1,4 @@
-// System registers and barriers: the only place with inline assembly for them.
+// Access to system registers by name, and barriers.
 #pragma once
 
 #include <cstdint>
