@@ -48,8 +48,7 @@ StaticVector<hw::Command, CommandQueue::kMaxBatch> by_pages(Vmid vmid, Gpa start
 
 }  // namespace
 
-// --- The list of streams
-// -----------------------------------------------------------------------------------------------
+// ---- The list of streams ----
 
 std::size_t Smmu::lower_bound(StreamId stream) const {
   std::size_t low = 0;
@@ -93,8 +92,7 @@ std::optional<Vmid> Smmu::owner(StreamId stream) const {
   return streams_[at].vmid;
 }
 
-// --- A stream's life
-// ---------------------------------------------------------------------------------------------------
+// ---- A stream's life ----
 
 Status Smmu::check_context(const DmaContext& context) const {
   const std::uint16_t vmid = context.vmid.value();
@@ -234,8 +232,7 @@ Status Smmu::silence(StreamId id) {
   return commands_.issue(forget);
 }
 
-// --- Invalidation
-// ------------------------------------------------------------------------------------------------------
+// ---- Invalidation ----
 
 Status Smmu::invalidate(Vmid vmid, Gpa start, std::uint64_t size) {
   LockGuard guard(lock_);
@@ -264,8 +261,7 @@ void SmmuTlb::invalidate(Gpa start, std::uint64_t size) {
   static_cast<void>(smmu_.stop().has_value());
 }
 
-// --- Faults and errors
-// -------------------------------------------------------------------------------------------------
+// ---- Faults and errors ----
 
 unsigned Smmu::take_events(std::span<Fault> out) {
   LockGuard guard(event_lock_);
@@ -300,8 +296,7 @@ std::uint32_t Smmu::handle_gerror() {
   return active;
 }
 
-// --- Audit
-// -------------------------------------------------------------------------------------------------------------
+// ---- Audit ----
 
 void Smmu::audit(StreamVisitor& visitor) const {
   LockGuard guard(lock_);

@@ -44,8 +44,7 @@ std::optional<hw::Stage1> Smmu::stage1(StreamId id) const {
   return streams_[at].stage1;
 }
 
-// --- Configuration
-// ----------------------------------------------------------------------------------------------
+// ---- Configuration ----
 
 Status Smmu::configure(StreamId id, const hw::Stage1& wanted) {
   if (!lock_.try_lock()) return fail(Code::kBusy);
@@ -125,8 +124,7 @@ Status Smmu::start_stage1(const Stream& stream, const hw::Stage1& wanted) {
   return {};
 }
 
-// --- A guest's own invalidations
-// -----------------------------------------------------------------------------------
+// ---- A guest's own invalidations ----
 
 Status Smmu::check_forward(Vmid vmid, hw::Command& command) {
   const auto op = get<hw::command::Op>(command[0]);

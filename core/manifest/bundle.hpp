@@ -54,8 +54,8 @@ inline constexpr std::size_t kManifestCrc = 32;
 inline constexpr std::size_t kHeaderCrc = 4092;
 }  // namespace header
 
-namespace arm64_image {  // Linux Documentation/arch/arm64/booting: 64-byte header of a bootable
-                         // Image
+// Linux Documentation/arch/arm64/booting: 64-byte header of a bootable Image.
+namespace arm64_image {
 inline constexpr std::size_t kHeaderBytes = 64;
 inline constexpr std::size_t kTextOffset = 8;
 inline constexpr std::size_t kImageSize = 16;

@@ -64,8 +64,7 @@ Stage2Attributes decode(std::uint64_t leaf) {
 
 }  // namespace
 
-// --- Entries
-// -----------------------------------------------------------------------------------------------------------
+// ---- Entries ----
 
 std::uint64_t* Stage2Table::entry(Hpa table, std::uint64_t index) const {
   return reinterpret_cast<std::uint64_t*>(memory_->map(table + index * 8, 8));
@@ -99,8 +98,7 @@ bool Stage2Table::is_empty(Hpa table) const {
   return true;
 }
 
-// --- Checks: nothing is changed before all of them have passed
-// ---------------------------------------------------------
+// ---- Checks: nothing is changed before all of them have passed ----
 
 Status Stage2Table::check_range(Gpa gpa, std::uint64_t size) const {
   if (root_ == Hpa()) return fail(Code::kBadState);
@@ -133,8 +131,7 @@ Status Stage2Table::check_mapped(Hpa table, unsigned level, Range range) const {
   return {};
 }
 
-// --- Life
-// --------------------------------------------------------------------------------------------------------------
+// ---- Life ----
 
 Status Stage2Table::init(PagePool& pool, port::PhysMem& memory, port::Stage2Tlb& tlb) {
   LockGuard guard(lock_);
@@ -162,8 +159,7 @@ std::uint64_t Stage2Table::table_bytes() const {
   return pages_ * kPageSize;
 }
 
-// --- Map
-// ---------------------------------------------------------------------------------------------------------------
+// ---- Map ----
 
 Status Stage2Table::map(Gpa gpa, Hpa hpa, std::uint64_t size, Stage2Attributes attributes) {
   LockGuard guard(lock_);
@@ -203,8 +199,7 @@ Status Stage2Table::fill(Hpa table, unsigned level, Range range, std::uint64_t h
   return {};
 }
 
-// --- Unmap
-// -------------------------------------------------------------------------------------------------------------
+// ---- Unmap ----
 
 Status Stage2Table::unmap(Gpa gpa, std::uint64_t size) {
   LockGuard guard(lock_);
@@ -259,8 +254,7 @@ void Stage2Table::bury(Hpa table) {
   buried_ = table;
 }
 
-// --- Splitting a block
-// -------------------------------------------------------------------------------------------------
+// ---- Splitting a block ----
 
 /// How many blocks must be split so that `boundary` falls between two leaves.
 unsigned Stage2Table::splits_at(std::uint64_t boundary) const {
@@ -320,8 +314,7 @@ void Stage2Table::split_block(Hpa table, unsigned level, std::uint64_t address, 
   ++pages_;
 }
 
-// --- Looking
-// -----------------------------------------------------------------------------------------------------------
+// ---- Looking ----
 
 Result<Stage2Table::Translation> Stage2Table::translate(Gpa gpa) const {
   LockGuard guard(lock_);

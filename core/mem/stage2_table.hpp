@@ -1,13 +1,15 @@
 // One AArch64 stage-2 translation table (Arm ARM D8, VMSAv8-64): 4 KiB granule, 40-bit input
 // addresses, start level 1 with two concatenated root pages. A CPU walks it through
 // VTTBR_EL2/VTCR_EL2, an SMMU through a stream-table entry (S2TTB, S2T0SZ...). A domain has one for
-// its CPUs and one for its devices (DESIGN.md, decisions).
+// its CPUs and one for its devices (docs/architecture.md).
 //
 // An entry's life, and who makes each step:
 //
-//     invalid --map--> block or page --unmap--> invalid       a single 64-bit store each; never one
-//     valid leaf into another invalid --map--> table --unmap, when empty--> invalid block --unmap
-//     of a part--> invalid (break, invalidate TLB) --> table of smaller leaves (make)
+//     invalid --map--> block or page --unmap--> invalid
+//     invalid --map--> table --unmap, when empty--> invalid
+//     block --unmap of a part--> invalid (break, invalidate TLB) --> table of smaller leaves (make)
+//
+// Each step is a single 64-bit store, and no store makes one valid leaf into another.
 //
 // Between break and make the whole block faults for a moment, for the pages that stay mapped too. A
 // CPU access that faults then must be retried (translate() succeeds again); a device's access is

@@ -25,7 +25,7 @@ constexpr unsigned event_bits(unsigned vectors) {
 
 }  // namespace
 
-// ---- start ------------------------------------------------------------------------------------
+// ---- start ----
 
 Status Its::init(port::Mmio& gits, Hpa base, port::PhysMem& memory, mem::PagePool& pool,
                  port::Clock& clock, port::Log& log, LpiTables& lpis) {
@@ -86,7 +86,7 @@ Status Its::map_collection(CpuIndex cpu, std::uint16_t processor_number, Hpa rd_
   return {};
 }
 
-// ---- look-ups and checks ----------------------------------------------------------------------
+// ---- look-ups and checks ----
 
 Status Its::ready() const {
   if (gits_ == nullptr) return fail(Code::kBadState);
@@ -157,7 +157,7 @@ std::uint8_t& Its::cpu_of(const Device& device, EventId event) {
   return cpu_[index(device.events.first) + event.value()];
 }
 
-// ---- batches ----------------------------------------------------------------------------------
+// ---- batches ----
 
 Status Its::push_device(const Device& device, bool valid) {
   return queue_.push(valid ? cmd::map_device(device.id, device.itt, device.event_bits)
@@ -184,7 +184,7 @@ Status Its::commit(CpuSet cpus) {
   return queue_.flush();
 }
 
-// ---- devices ----------------------------------------------------------------------------------
+// ---- devices ----
 
 Status Its::map_device(DeviceId device, const DeviceEvents& events, CpuIndex cpu) {
   const LockGuard guard(lock_);
@@ -308,7 +308,7 @@ void Its::lose(unsigned slot) {
   log_->line(port::Severity::kError, text.view());
 }
 
-// ---- events -----------------------------------------------------------------------------------
+// ---- events ----
 
 Status Its::map_event(DeviceId device, EventId event, CpuIndex cpu) {
   const LockGuard guard(lock_);
@@ -413,7 +413,7 @@ Status Its::configure(HostLpi lpi, bool enabled, std::uint8_t priority) {
   return commit(bit(cpu));
 }
 
-// ---- reports ----------------------------------------------------------------------------------
+// ---- reports ----
 
 bool Its::dead() {
   const LockGuard guard(lock_);

@@ -9,9 +9,9 @@
 //   (absent) ------------> mapped <--------------> delivering ------------> (absent)
 //                              \    discard_event   |  ^ move_event
 //                               \                   +--+ clear_event, configure
-//                                --> lost: the ITS failed in between. Its table and LPIs are never
-//                                used again, because
-//                                    the hardware may still write to the one and raise the others.
+//                                --> lost: the ITS failed in between. Its table and LPIs are
+//                                    never used again, because the hardware may still write to
+//                                    the one and raise the others.
 //
 // Events beyond V, up to the size of the device's table (a power of two, at least kMinEvents,
 // always > V), all raise one "stray" LPI: a device that forges EventIDs is seen and counted as

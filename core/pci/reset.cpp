@@ -100,8 +100,7 @@ std::string_view describe(ResetFault fault) {
   return "unknown";
 }
 
-// --- Time
-// --------------------------------------------------------------------------------------------------------------
+// ---- Time ----
 
 void Reset::start(const ResetTarget& target, std::uint64_t now_ns) {
   target_ = target;
@@ -168,8 +167,7 @@ void Reset::finish(Phase phase) {
   for (ResetConfig& function : functions_) function.restore();
 }
 
-// --- From method to method
-// ---------------------------------------------------------------------------------------------
+// ---- From method to method ----
 
 /// Requests under way would be completed to a function that has forgotten them (PCIe 6.6.2). A
 /// function that never finishes is reset all the same: that is what the reset is for.
@@ -238,8 +236,7 @@ void Reset::initiate_flr() {
       *target_.config, target_.info->express_at + express::kDeviceControl, 1);
 }
 
-// --- The bus
-// -----------------------------------------------------------------------------------------------------------
+// ---- The bus ----
 
 void Reset::begin_bus(std::uint64_t now) {
   for (const ResetPeer& peer : target_.peers) {
@@ -268,8 +265,7 @@ void Reset::await_link(std::uint64_t now) {
   go(Phase::kAnswer, now + express::kFlrNs, now + target_.patience_ns);
 }
 
-// --- A device's own method
-// ---------------------------------------------------------------------------------------------
+// ---- A device's own method ----
 
 void Reset::run_script(std::uint64_t now) {
   using Kind = ResetOp::Kind;
@@ -310,8 +306,7 @@ void Reset::run_script(std::uint64_t now) {
   ++op_;
 }
 
-// --- Afterwards
-// --------------------------------------------------------------------------------------------------------
+// ---- Afterwards ----
 
 /// Completions that a function waits for from before the reset would be taken for answers to new
 /// requests (PCIe 6.6.2).
@@ -354,8 +349,7 @@ void Reset::clear_all_leftovers() {
   for (const ResetPeer& peer : target_.peers) clear_leftovers(*peer.info, peer.registers);
 }
 
-// --- For those who wait
-// ------------------------------------------------------------------------------------------------
+// ---- For those who wait ----
 
 ResetMethod reset_method(const FunctionInfo& info, port::ConfigSpace& config, bool has_port) {
   for (const ResetMethod method : reset_order(info)) {

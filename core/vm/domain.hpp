@@ -167,10 +167,10 @@ class Domain {
   std::uint64_t ram_bytes_ = 0;
   Gpa entry_;
   mem::PagePool quota_;
-  mem::Stage2Table cpu_table_;           // what the CPUs see: RAM and BARs
-  mem::Stage2Table dma_table_;           // what devices see: RAM
-  mem::Stage2Table dma_doorbell_table_;  // and with their interrupts on: RAM and the ITS's doorbell
-                                         // page, write-only
+  mem::Stage2Table cpu_table_;  // what the CPUs see: RAM and BARs
+  mem::Stage2Table dma_table_;  // what devices see: RAM
+  /// What devices see with their interrupts on: RAM and the ITS's doorbell page, write-only.
+  mem::Stage2Table dma_doorbell_table_;
   mem::GuestRam ram_;
   Wires wires_;
   vmsi::VirtualGic gic_;

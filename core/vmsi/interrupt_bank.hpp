@@ -4,11 +4,10 @@
 //
 // Each interrupt is in one of two places:
 //   here       pending and active are the bits below;
-//   resident   in a list register of some vCPU, which alone knows pending and active; seen_pending
-//   and seen_active are
-//              what was read there last. Requests for the owner of that register stand in
-//              clear_pending, clear_active and set_active. New edges collect in `pending`
-//              meanwhile.
+//   resident   in a list register of some vCPU, which alone knows pending and active;
+//              seen_pending and seen_active are what was read there last. Requests for the owner
+//              of that register stand in clear_pending, clear_active and set_active. New edges
+//              collect in `pending` meanwhile.
 #pragma once
 
 #include <array>

@@ -132,8 +132,8 @@ std::uint32_t VirtualFunction::filtered(const Register& reg, std::uint32_t befor
       if (bar_policy_ == BarPolicy::kVirtual || (after & reg.masks.rw) == reg.masks.rw)
         return after;
       return reg.reset;
-    case Handler::kPower: {  // PCIe 7.5.2.2: a write of an unsupported state completes and is
-                             // discarded
+    case Handler::kPower: {
+      // PCIe 7.5.2.2: a write of an unsupported state completes and is discarded.
       const std::uint64_t state = get<PowerState>(after);
       const bool supported =
           state == pci::power::control_status::kD0 || state == pci::power::control_status::kD3Hot;

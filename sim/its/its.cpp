@@ -175,7 +175,7 @@ std::string Its::execute(const Command& command) {
   }
 }
 
-// ---- tables: formats of the model's own --------------------------------------------------------
+// ---- tables: formats of the model's own ----
 // device entry      63 valid, 48:44 EventID bits - 1, 43:0 ITT address / 256
 // collection entry  63 valid, 35:0 RDbase
 // ITT entry         31 valid, 23:0 INTID; the next four bytes: collection
@@ -271,7 +271,7 @@ bool Its::message(std::uint32_t device, std::uint32_t event) {
   return true;
 }
 
-// ---- commands, IHI 0069 H, 5.3 -----------------------------------------------------------------
+// ---- commands, IHI 0069 H, 5.3 ----
 
 std::string Its::map_device(const Command& command) {
   const auto device = static_cast<std::uint32_t>(command[0] >> 32);

@@ -72,8 +72,8 @@ bool Smmu::event_queue_is_full() const {
 
 void Smmu::record(const Event& event) {
   if ((cr0_ & 4) == 0) return;
-  if (event_queue_is_full()) {  // and only then: an overflow that is not acknowledged yet does not
-                                // stop recording (7.4)
+  // 7.4: only a full queue stops recording, an overflow that is not acknowledged yet does not.
+  if (event_queue_is_full()) {
     const bool overflow_pending = ((eventq_prod_ ^ eventq_cons_) >> 31) != 0;
     ++events_lost_;
     if (!overflow_pending) eventq_prod_ ^= 0x8000'0000;

@@ -80,8 +80,8 @@ using Next = Field<31, 20>;  // its low two bits are reserved; 0 ends the list
 static_assert(covers_exactly<32, Id, Version, Next>());
 }  // namespace extended_header
 
-namespace advanced_features {  // conventional PCI's own FLR: Advanced Capabilities for Conventional
-                               // PCI ECN
+// Conventional PCI's own FLR: Advanced Capabilities for Conventional PCI ECN.
+namespace advanced_features {
 inline constexpr unsigned kLength = 0x2;   // 1 byte, value 6
 inline constexpr unsigned kCaps = 0x3;     // 1 byte
 inline constexpr unsigned kControl = 0x4;  // 1 byte

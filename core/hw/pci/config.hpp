@@ -158,8 +158,8 @@ static_assert(
                    SecondaryDiscardTimer, DiscardTimerStatus, DiscardTimerSerr, Reserved>());
 }  // namespace bridge_control
 
-namespace ecam {  // PCIe 7.2.2: the byte offset of a register in the memory-mapped configuration
-                  // window
+// PCIe 7.2.2: the byte offset of a register in the memory-mapped configuration window.
+namespace ecam {
 using Register = Field<11, 0>;
 using Function = Field<14, 12>;
 using Device = Field<19, 15>;
