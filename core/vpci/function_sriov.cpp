@@ -1,6 +1,6 @@
 // The SR-IOV capability as the owner of a physical function sees it. Its VFs are devices of their
 // own, which come to domains one by one; what its kernel finds at their routing IDs are
-// placeholders, so that a stock driver's pci_enable_sriov() succeeds and nobody binds to them.
+// placeholders, so that Linux's pci_enable_sriov() succeeds and nobody binds to them.
 #include "core/base/bytes.hpp"
 #include "core/hw/pci/sriov.hpp"
 #include "core/vpci/function.hpp"

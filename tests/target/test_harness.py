@@ -12,8 +12,9 @@ import disk
 import initramfs
 from paths import ROOT, Missing
 
-sys.path.insert(0, str(ROOT / "tools" / "mutate"))
+sys.path += [str(ROOT / "tools" / "mutate"), str(ROOT / "tools" / "check")]
 import mutants
+import names
 
 
 def test_console_joins_what_was_interrupted():
@@ -94,3 +95,13 @@ def test_mutants_are_drawn_from_every_folder_and_the_same_by_seed():
     assert {each.path.parent.name for each in drawn} == {"a", "b"} and len(drawn) == 11
     assert drawn == mutants.draw({"core/a": one, "core/b": other}, 10, 7)
     assert len({(each.path, each.line) for each in drawn}) == len(drawn)
+
+
+def test_names_in_comments_and_documents_that_are_not_there_are_found():
+    house, reader = names.Repository(), Path("core/mem/page_pool.cpp")
+    assert names.missing(house, reader, "x();  // as page_pool.hpp says, see core/mem/page_pool.hpp") == []
+    assert names.missing(house, reader, "// see core/mem/absent.hpp") == ["core/mem/absent.hpp"]
+    assert names.missing(house, reader, "// nobody_has_this() does") == ["nobody_has_this()"]
+    assert names.missing(house, reader, "// Linux's nobody_has_this() does") == []
+    assert names.missing(house, reader, "nobody_has_this();") == []
+    assert names.missing(house, Path("README.md"), "[a](docs/absent) [b](docs)") == ["link to docs/absent"]

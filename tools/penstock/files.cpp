@@ -18,7 +18,7 @@ std::string problem_of(const fs::path& path, int why) {
   return fmt::format("{}: {}", path.string(), std::strerror(why));
 }
 
-/// What creat() gives a new file; mkstemp() gives its owner alone.
+/// What POSIX's creat() gives a new file; its mkstemp() gives its owner alone.
 mode_t usual_mode() {
   const mode_t mask = umask(0);
   umask(mask);

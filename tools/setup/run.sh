@@ -137,6 +137,7 @@ run_check() {
   attempt dependencies "dependency directions and headers" "$PYTHON" tools/check/dependencies.py
   attempt requirements "requirement rows and hazards against tests" "$PYTHON" tools/check/requirements.py
   attempt words "words and paths that do not belong here" "$PYTHON" tools/check/words.py
+  attempt names "files and functions that comments and documents name" "$PYTHON" tools/check/names.py
   attempt symbols "undefined symbols of the image" "$PYTHON" tools/check/symbols.py "$BUILD/target"
   attempt shell "shell scripts (shellcheck)" shellcheck -x dev .ci/run
   attempt tidy "static analysis (clang-tidy)" "$PYTHON" tools/check/tidy.py "$BUILD/host" "$BUILD/target"

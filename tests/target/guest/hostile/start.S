@@ -1,5 +1,5 @@
 // Entry of a hostile guest: an arm64 Image header, a stack, cleared bss, vectors that count and
-// skip. Runs at EL1 on one CPU, with the MMU off until hostile_map() says otherwise.
+// skip. Runs at EL1 on one CPU, with the MMU off until map_everything_as_memory() says otherwise.
     .section .text.head, "ax"
     .globl _start
 _start:
