@@ -25,6 +25,7 @@ from console import Console, fields
 from demo_control import control_act
 from demo_iommu import iommu_act
 from judgement import Judgement, Results
+from model_trace import ModelTrace
 from scenario import (BOARD_RAM, CMDLINE, EDU, IGB, MIB, NVME, RAM_BASE, Device, Domain,
                       configuration, drive_backend, guest, network_backend, qemu_devices,
                       write_configuration)
@@ -36,6 +37,9 @@ STORE_BASE = 0x8000_0000  # machine address of store's memory: outside what net 
 ITS_DOORBELL = 0x0809_0040  # GITS_TRANSLATER
 BOOT_SECONDS = 400
 WORK_SECONDS = 600
+EDU_ID, NVME_ID = 3 << 3, 1 << 8  # requester and stream IDs of EDU and NVME
+TRANSFERS = 2 + 2 + 8  # of the traitor's orders: write and read twice, and a message for each event
+WITHOUT_ID = 0  # what QEMU's "edu" sends its writes with, where no SMMU is in their way
 
 
 def progress(started: float, text: str) -> None:
@@ -188,6 +192,16 @@ def judge_traitor(judgement: Judgement, net: Results, store: Results,
             "bytes_written": 64 * (len(attacks) + 1), "verified": works, "interrupts": 0}
 
 
+def judge_models(judgement: Judgement, trace: ModelTrace) -> None:
+    """What QEMU's models saw of the traitor's attempts, whatever the hypervisor says."""
+    faults, messages = trace.faults(), trace.messages()
+    judgement.check("edu: the SMMU's model has refused every transfer of its attempts",
+                    faults[EDU_ID] >= TRANSFERS, f"{faults[EDU_ID]}")
+    judgement.check("edu: the ITS's model has seen the drive's messages and none of the traitor's",
+                    messages[NVME_ID] > 0 and messages[EDU_ID] == messages[WITHOUT_ID] == 0,
+                    f"{dict(messages)}")
+
+
 def matches(target: str, address: int, kind: str) -> bool:
     try:
         return int(target, 0) & ~0xfff == address & ~0xfff
@@ -277,7 +291,10 @@ def demo(penstock: list[str]) -> bool:
             "nvme0": drive_backend(image), "net0": network_backend()})
         config = write_configuration(OUT / "demo.toml", text)
         progress(started, "starting the board")
-        board = Board.penstock_run(config, OUT / "run", ["--input", "store", *penstock])
+        (OUT / "run").mkdir(exist_ok=True)
+        trace = ModelTrace(OUT / "run" / "models.trace")
+        board = Board.penstock_run(config, OUT / "run", [
+            "--input", "store", *penstock, *(f"--qemu-arg={word}" for word in trace.words)])
         try:
             with board:
                 run_demo(board, server, started)
@@ -291,6 +308,7 @@ def demo(penstock: list[str]) -> bool:
     drive = judge_store(judgement, store, image, digest, nonce, {"1b36:0010"})
     card = judge_net(judgement, net, server, {"8086:10c9", "1234:11e8"})
     traitor = judge_traitor(judgement, net, store, events_named(console, "blocked"))
+    judge_models(judgement, trace)
     iommu = iommu_act(judgement, OUT, BOARD_NAME, nonce, penstock,
                       lambda text: progress(started, text))
     control = control_act(judgement, OUT, nonce, lambda text: progress(started, text))

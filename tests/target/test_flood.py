@@ -11,7 +11,7 @@ import control_lab
 import disk
 import scenario
 from console import fields
-from model_trace import FaultTrace
+from model_trace import ModelTrace
 from scenario import EDU, IGB, NVME, Device
 from sriov_lab import order
 
@@ -33,7 +33,7 @@ LINES = 150  # of the hypervisor's, in the whole run
 
 def board_with(start, folder, image):
     """The control domain, and in it the files of the two others."""
-    trace = FaultTrace(folder / "smmu.trace")
+    trace = ModelTrace(folder / "smmu.trace")
     flooder = scenario.hostile_guest("flood", [1], "flooder")
     flooder.devices = [Device(IGB, guest="00:01.0"), Device(EDU, ("no-reset",), guest="00:02.0")]
     neighbour = scenario.guest("neighbour", "visitor", "6.12", [2, 3], devices=[Device(NVME)],
