@@ -36,6 +36,11 @@ def partition_table(partitions: list[tuple[int, int]]) -> bytes:
     return bytes(record)
 
 
+def question(seed: int, size: int = 8 * MIB) -> bytes:
+    """What the guest is asked to read."""
+    return random.Random(seed).randbytes(size)
+
+
 def make(image: Path, seed: int, question_bytes: int = 8 * MIB,
          next_boot: tuple[Path, Path] | None = None) -> str:
     """Writes the drive's image; returns the SHA-256 of the question. `next_boot` is a kernel and an
@@ -43,9 +48,9 @@ def make(image: Path, seed: int, question_bytes: int = 8 * MIB,
     folder = image.with_suffix(".folder")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    question = random.Random(seed).randbytes(question_bytes)
-    digest = hashlib.sha256(question).hexdigest()
-    (folder / "question.bin").write_bytes(question)
+    asked = question(seed, question_bytes)
+    digest = hashlib.sha256(asked).hexdigest()
+    (folder / "question.bin").write_bytes(asked)
     (folder / "question.sha256").write_text(f"{digest}  question.bin\n")
     shutil.copytree(paths.fio_tree(), folder / "fio", symlinks=True)
     if next_boot is not None:

@@ -7,6 +7,7 @@ import pytest
 import control_lab
 import disk
 import scenario
+from board_memory import BoardMemory
 
 BOOT, WORK = 400, 600
 NEIGHBOUR, CHILD = 1, 2  # numbers of domains, for what is typed
@@ -86,10 +87,11 @@ def test_board_interrupts_leave_the_cpu_of_a_domain_that_is_created_and_return(s
 
 # Covers: S3.19 H43 H44
 def test_drive_is_plugged_into_a_running_guest_and_out_again(start, folder):
-    image = folder / "store.img"
+    image, memory = folder / "store.img", BoardMemory(folder / "board.ram")
     digest = disk.make(image, seed=31)
+    pages = [disk.question(31)[at:at + 64] for at in range(0, 8 * scenario.MIB, 2 * scenario.MIB)]
     board, lab = board_with(start, folder, child_named("child", "driver", slots=2),
-                            scenario.qemu_devices(nvme=image))
+                            [*scenario.qemu_devices(nvme=image), *memory.words])
     lab.create("child")
     board.wait_for("child", r"RESULT shell listening", BOOT, "the new guest to listen")
     for times in range(2):
@@ -103,7 +105,11 @@ def test_drive_is_plugged_into_a_running_guest_and_out_again(start, folder):
     lab.ctl(f"attach {scenario.NVME} child")
     board.type("drive\n", domain=CHILD)
     board.wait_for("child", rf"RESULT shell drive sha256={digest}", 120, "the drive's data", after=2)
+    # What the guest has read is in its page cache, and when it is gone nowhere.
+    assert all(memory.holds(page) for page in pages)
     lab.ctl("destroy child")
+    assert not any(memory.holds(page) for page in pages)
+    memory.remove()
     assert device(lab, scenario.NVME)["state"] == "free"
     assert lab.json("audit")["ok"]
 
