@@ -41,6 +41,11 @@ std::string_view trouble(const DeviceTree& tree, const std::optional<NodePath>& 
   return {};
 }
 
+TextWriter& name(TextWriter& out, const BridgeWindow& window) {
+  out.text("its window at ").hex(window.host.value()).text(", ").hex(window.size);
+  return out.text(" bytes, ");
+}
+
 /// Whether any requester ID has an ID at the unit.
 bool has_usable(const IdMapBoard& map) {
   for (const IdMapEntry& each : map.entries) {
@@ -180,8 +185,9 @@ void BridgeReader::read_windows() {
   // IEEE 1275 PCI: flags and the bus address, then the CPU's address, then the size.
   const unsigned entry = 3 + host + 2;
   for (unsigned i = 0; host >= 1 && host <= 2 && i + entry <= ranges.count; i += entry) {
-    const unsigned space = (ranges.at(i) >> 24) & 3;  // 2 and 3: memory; what it can reach is in
-    if (space < 2) continue;                          // the address
+    // 2 and 3: memory of 32 and of 64 bits. What a window can hold follows from its address.
+    const unsigned space = (ranges.at(i) >> 24) & 3;
+    if (space < 2) continue;
     BridgeWindow window;
     window.bus = ranges.number(i + 1, 2);
     window.size = ranges.number(i + 3 + host, 2);
@@ -220,8 +226,7 @@ void BridgeReader::add_window(const BridgeWindow& window) {
   if (why.empty() && !windows.push_back(window)) why = "is one too many";
   if (why.empty()) return;
   BoardReader::Message text;
-  text.text("its window at ").hex(window.host.value()).text(", ").hex(window.size);
-  text.text(" bytes, ").text(why).text(": not used");
+  name(text, window).text(why).text(": not used");
   r_.say(path_.node(), Weight::kRemark, text);
 }
 
@@ -248,8 +253,7 @@ void BridgeReader::drop_windows_over(const NodePath& other, const MemoryRange& r
     const BridgeWindow& window = windows[i];
     if (!share_pages({window.host, window.size}, range)) continue;
     BoardReader::Message text;
-    text.text("its window at ").hex(window.host.value()).text(", ").hex(window.size);
-    text.text(" bytes, is not used: it lies over ");
+    name(text, window).text("is not used: it lies over ");
     r_.say(path_.node(), Weight::kRemark, r_.name(text, other).view());
     windows.erase(i);
   }
